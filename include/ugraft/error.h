@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Errors of libugraft.
+ *
+ * Every fallible function returns an int: zero or positive is success, negative is either
+ * -errno or -UG_E_*. The detail (who, where, why, what would help) travels in a struct
+ * ug_error owned by the caller; nothing is allocated on an error path, nothing is printed.
+ *
+ * The table below is the only place where a code is defined: enum, name, process exit code
+ * and text are all made from it.
+ */
+#ifndef UGRAFT_ERROR_H
+#define UGRAFT_ERROR_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Exit codes of the command line (docs: EXIT STATUS of ugraft(1)). */
+enum ug_exit {
+	UG_EXIT_OK = 0,		/* the desired state is reached (also when it already was) */
+	UG_EXIT_FAILED = 1,	/* failed, the target is unchanged */
+	UG_EXIT_USAGE = 2,
+	UG_EXIT_ABSENT = 3,	/* no such process or patch */
+	UG_EXIT_PENDING = 4,	/* not complete in time, the target is consistent */
+	UG_EXIT_REFUSED = 5,	/* refused by a safety rule */
+	UG_EXIT_PERMISSION = 6,
+	UG_EXIT_PARTIAL = 7,	/* some targets done, some not */
+};
+
+/* The first own code: far above every errno, as libbpf does it. */
+#define UG_E_BASE 4000
+
+/* X(name, exit code, text) */
+#define UG_ERRORS(X)                                                                               \
+	X(GONE, ABSENT, "the process is gone")                                                     \
+	X(NO_PATCH, ABSENT, "no such patch in the process")                                        \
+	X(EXISTS, OK, "the patch is already loaded")                                               \
+	X(TRACED, REFUSED, "the process is traced by another one")                                 \
+	X(LOCKED, FAILED, "another controller is at work on the process")                          \
+	X(TRANSITION, FAILED, "a transition is running in the process")                            \
+	X(UNSTOPPABLE, FAILED, "the threads could not all be stopped within the pause budget")     \
+	X(TIMEOUT, PENDING, "the transition did not complete in time")                             \
+	X(REVERSED, PENDING, "the transition did not complete in time and was reversed")           \
+	X(SHARED_MM, REFUSED, "the memory is shared with a process outside the thread group")      \
+	X(VFORK, REFUSED, "a thread waits for its vfork child")                                    \
+	X(FOREIGN_CODE, REFUSED, "32-bit code or an unsupported machine mode")                     \
+	X(SHADOW_STACK, REFUSED, "the process uses a user shadow stack")                           \
+	X(SECCOMP, REFUSED, "a seccomp filter of the process forbids a needed system call")        \
+	X(NO_GADGET, REFUSED, "no system call instruction found that could be borrowed")           \
+	X(NO_THREAD, FAILED, "no thread can be borrowed at the moment")                            \
+	X(REMOTE_CALL, FAILED, "a system call made in the process failed")                         \
+	X(NO_ROOM, FAILED, "no free address range near the object")                                \
+	X(UNREADABLE, FAILED, "memory of the process cannot be read")                              \
+	X(UNWRITABLE, FAILED, "memory of the process cannot be written")                           \
+	X(BAD_PATCH, FAILED, "the patch file is malformed")                                        \
+	X(BAD_ARCH, FAILED, "the patch file is for another machine")                               \
+	X(BAD_ELF, FAILED, "an ELF file or image is malformed")                                    \
+	X(BAD_RELOC, FAILED, "a relocation is of an unsupported type")                             \
+	X(RELOC_RANGE, FAILED, "a relocation does not reach its target")                           \
+	X(NO_OBJECT, REFUSED, "no object of the process has the build-id the patch is made for")   \
+	X(NO_BUILD_ID, REFUSED, "the object has no build-id")                                      \
+	X(NO_SYMBOL, FAILED, "symbol not found")                                                   \
+	X(AMBIGUOUS, FAILED, "the symbol is ambiguous")                                            \
+	X(NO_DEBUG, FAILED, "symbols or unwind tables are missing")                                \
+	X(TOO_SHORT, REFUSED, "the function is too short to be redirected")                        \
+	X(ENTRY, REFUSED, "the entry of the function cannot be overwritten safely")                \
+	X(ENTRY_BUSY, REFUSED, "the entry of the function is not as the patch expects it")         \
+	X(PARTS, REFUSED, "the parts of the function cannot be bounded")                           \
+	X(ALIASED, REFUSED, "other functions share the same code")                                 \
+	X(CLOBBER, REFUSED, "the replacement changes registers its callers rely on")               \
+	X(CLONE, REFUSED, "the function is a compiler-made clone")                                 \
+	X(STACK_BUSY, PENDING, "a thread executes the function")                                   \
+	X(STACK_UNRELIABLE, PENDING, "the stack of a thread cannot be checked reliably")           \
+	X(CONTEXTS, REFUSED, "the process can hold suspended contexts")                            \
+	X(REGISTRY, FAILED, "the registry in the process is damaged or of another version")        \
+	X(FOREIGN_TEXT, FAILED, "text in memory is not what the registry says")                    \
+	X(COMPILE, FAILED, "the compiler failed")                                                  \
+	X(INTERRUPTED, FAILED, "interrupted")                                                      \
+	X(WORKER, FAILED, "the helper process died")                                               \
+	X(PARTIAL, PARTIAL, "some targets done, some not")                                         \
+	X(UNSUPPORTED, REFUSED, "not supported")
+
+enum ug_error_code {
+	UG_E_FIRST = UG_E_BASE,
+#define X(name, exit_code, text) UG_E_##name,
+	UG_ERRORS(X)
+#undef X
+	UG_E_END
+};
+
+/*
+ * What went wrong. All of it is optional but the code and the message; zero and empty mean
+ * "not known". Plain data: copy it as you like, there is nothing to free.
+ */
+struct ug_error {
+	int code;		/* negative, as returned */
+	pid_t pid;
+	pid_t tid;
+	uint64_t address;	/* in the target */
+	char object[128];
+	char function[128];
+	char message[512];	/* one actionable sentence */
+};
+
+#ifndef UG_API
+#define UG_API __attribute__((visibility("default")))
+#endif
+
+/* The text of a code (negative, either range). Never NULL; static or thread-local storage. */
+UG_API const char *ug_strerror(int code);
+
+/* The short name of a code, for JSON: "STACK_BUSY", "EPERM". Never NULL. */
+UG_API const char *ug_error_name(int code);
+
+/* The exit status (enum ug_exit) that belongs to a code; 0 for codes >= 0. */
+UG_API int ug_error_exit(int code);
+
+#endif
