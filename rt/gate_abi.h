@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Layout shared by rt/gate.S (in the target) and lib/text/gate.c (in the controller).
+ * Usable from assembly: plain numbers only. lib/text/gate.h explains it. */
+#ifndef UG_RT_GATE_ABI_H
+#define UG_RT_GATE_ABI_H
+
+#define UG_GATE_SIZE 256
+#define UG_GATE_ALIGN 64
+#define UG_GATE_LITERALS 224		/* offset of the literals */
+#define UG_GATE_LIT_WORD 224
+#define UG_GATE_LIT_FROM 232
+#define UG_GATE_LIT_TO 240
+#define UG_GATE_LIT_BEFORE 248
+
+#define UG_WORD_NULL 0
+#define UG_WORD_ALL 1
+
+#define UG_TABLE_BUCKETS 256
+#define UG_TABLE_SHIFT 12		/* bucket = (pointer >> 12) & 255 */
+#define UG_TABLE_MAX 60000
+
+#endif
