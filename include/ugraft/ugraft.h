@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libugraft: live-patching of running processes.
+ *
+ * The words are the kernel's: a *patch* replaces *functions* of *objects* (the executable or
+ * shared objects, known by build-id) of a *target* process; it becomes effective by a
+ * *transition* in which each thread is switched at a moment when it provably executes none
+ * of the functions concerned.
+ *
+ * Calls that change a target (load, unload, recover) do their work in a helper process of
+ * their own, forked inside the call: tracing, SIGCHLD and real-time priority never touch the
+ * calling program, and the watchdog that ends a stuck controller ends only the helper. The
+ * calls block; they may be made from several threads, also for different targets at once;
+ * two for the same target: the second gets -UG_E_LOCKED.
+ *
+ * Unless a function says otherwise, when it fails the target's text, mappings and registers
+ * are as they were.
+ */
+#ifndef UGRAFT_UGRAFT_H
+#define UGRAFT_UGRAFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ugraft/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define UG_NAME_MAX 64		/* of a patch, with the NUL */
+#define UG_VERSION "0.1.0"
+
+/* A log line: the kernel's words verbatim for state changes. Levels as in syslog(3). */
+typedef void (*ug_log_fn)(int level, const char *line, void *ctx);
+
+/* A thread that holds up a transition. */
+struct ug_blocker {
+	pid_t tid;
+	char comm[16];
+	bool unreliable;	/* the stack could not be checked; `reason` says why */
+	char function[64];	/* in which version of which function, "" when unreliable */
+	char reason[96];
+	char chain[256];	/* "parse_uri+0x41 <- handle_conn <- main" with UTF-8 arrows */
+};
+
+#define UG_BLOCKERS_MAX 8
+
+struct ug_progress {
+	unsigned int threads;	/* alive */
+	unsigned int switched;
+	unsigned int attempts;
+	unsigned int nblockers;	/* entries filled below; threads - switched may be more */
+	struct ug_blocker blockers[UG_BLOCKERS_MAX];
+};
+
+typedef void (*ug_progress_fn)(const struct ug_progress *progress, void *ctx);
+
+enum ug_opt_flags {
+	UG_OPT_SUSPEND_SECCOMP = 1 << 0,	/* exception from G5, see ugraft(1) */
+	UG_OPT_NO_SHORT_TRANSFERS = 1 << 1,	/* refuse when a blocking transfer could return short */
+	UG_OPT_KEEP_ON_TIMEOUT = 1 << 2,	/* leave the transition running instead of reversing it */
+	UG_OPT_CONTEXTS_NONE = 1 << 3,		/* the administrator asserts: no suspended contexts */
+};
+
+struct ug_opts {
+	size_t sz;			/* sizeof(struct ug_opts): what the caller knows of it */
+	unsigned int flags;		/* enum ug_opt_flags */
+	unsigned int timeout_ms;	/* of the transition; 0: 15000 */
+	unsigned int max_pause_us;	/* whole-process stop; 0: 10000 + 10 a thread */
+	ug_log_fn log;			/* may be NULL; called in the calling thread */
+	ug_progress_fn progress;	/* may be NULL; called in the calling thread */
+	void *ctx;			/* for both */
+	const volatile int *cancel;	/* may be NULL; set to non-zero (also from a signal handler):
+					 * back out or reverse, then return -UG_E_INTERRUPTED */
+};
+
+enum ug_outcome {
+	UG_DONE,
+	UG_ALREADY,		/* nothing to do: it was so */
+	UG_PENDING,		/* the transition goes on (UG_OPT_KEEP_ON_TIMEOUT) */
+};
+
+struct ug_report {
+	enum ug_outcome outcome;
+	char patch[UG_NAME_MAX];
+	unsigned int functions;
+	unsigned int threads;		/* at the commit */
+	unsigned int switched_at_once;	/* of them at the commit */
+	unsigned int stops;		/* of the whole process */
+	unsigned int attempts;		/* checks of single threads */
+	unsigned int cured;		/* calls restarted that would have seen EINTR */
+	unsigned int short_transfers;	/* threads stopped in a transfer that may return short */
+	uint64_t max_pause_ns;		/* the longest stop */
+	uint64_t total_pause_ns;
+	uint64_t wall_ns;		/* the whole operation */
+	uint64_t pinned_bytes;		/* unload: what stays mapped, because addresses may have escaped */
+	unsigned int recovered;		/* recover: things finished or rolled back */
+};
+
+/*
+ * Load a patch file into a process and complete its transition.
+ * 0: see report->outcome. -UG_E_REVERSED: not in time, reversed, the target is as before.
+ * Everything else: the target is as before.
+ */
+UG_API int ug_load(pid_t pid, const char *file, const struct ug_opts *opts,
+		   struct ug_report *report, struct ug_error *err);
+
+/* Take a patch back, by its name. -UG_E_NO_PATCH when it is not loaded. */
+UG_API int ug_unload(pid_t pid, const char *name, const struct ug_opts *opts,
+		     struct ug_report *report, struct ug_error *err);
+
+/*
+ * Finish or roll back what a dead controller left, release what is no longer executed.
+ * 0 also when there was nothing to do (UG_ALREADY).
+ */
+UG_API int ug_recover(pid_t pid, const struct ug_opts *opts, struct ug_report *report,
+		      struct ug_error *err);
+
+/* ---- looking only: nothing is stopped or changed ---- */
+
+struct ug_func_status {
+	char object[64];	/* "" for the executable's own name is never used: always a name */
+	char name[96];
+	uint64_t address;	/* entry in the target */
+	uint64_t new_address;	/* the replacement */
+	bool active;		/* this patch's version is the one new calls run */
+};
+
+enum ug_patch_state {
+	UG_PATCH_ENABLED,
+	UG_PATCH_PATCHING,	/* its transition runs */
+	UG_PATCH_UNPATCHING,
+	UG_PATCH_PREPARED,	/* left by a controller that died before the commit: recover */
+	UG_PATCH_LEFT,		/* removed, still executed by some thread: recover releases it */
+	UG_PATCH_PINNED,	/* removed, stays mapped: its addresses may have escaped */
+};
+
+struct ug_patch_status {
+	char name[UG_NAME_MAX];
+	char description[160];
+	char cves[160];
+	enum ug_patch_state state;
+	unsigned int order;	/* 1: oldest */
+	uint64_t bytes;		/* mapped for it */
+	size_t nfuncs;
+	struct ug_func_status *funcs;
+};
+
+struct ug_status {
+	pid_t pid;
+	char comm[16];
+	char exe[256];
+	bool patched;			/* there is a registry at all */
+	bool needs_recovery;		/* a transition is open and no controller is at work */
+	bool is_copy;			/* forked from a patched process; the registry is a copy */
+	bool busy;			/* a controller is at work now */
+	unsigned int threads;
+	unsigned int pending_threads;	/* listed in the running transition */
+	uint64_t registry_bytes;
+	size_t npatches;
+	struct ug_patch_status *patches;
+	size_t nlog;
+	char (*log)[128];
+};
+
+UG_API int ug_status(pid_t pid, struct ug_status **ret, struct ug_error *err);
+UG_API void ug_status_free(struct ug_status *status);
+
+/* One precondition and its verdict. */
+enum ug_check_verdict {
+	UG_CHECK_OK,
+	UG_CHECK_WARNING,
+	UG_CHECK_REFUSED,
+};
+
+struct ug_check {
+	enum ug_check_verdict verdict;
+	int code;			/* of the refusal, 0 otherwise */
+	char what[96];			/* "entry of setCommand (redis-server)" */
+	char text[384];			/* the finding, in one sentence */
+};
+
+struct ug_checks {
+	size_t n;
+	struct ug_check *v;
+	uint64_t predicted_pause_ns;	/* plan only */
+};
+
+/* Dry run of a load: every precondition with its verdict. Fails only when it cannot look. */
+UG_API int ug_plan(pid_t pid, const char *file, const struct ug_opts *opts,
+		   struct ug_checks **ret, struct ug_error *err);
+
+/* Does the memory of the process equal what the registry says? A finding of verdict REFUSED
+ * is a difference. */
+UG_API int ug_verify(pid_t pid, struct ug_checks **ret, struct ug_error *err);
+UG_API void ug_checks_free(struct ug_checks *checks);
+
+struct ug_info_func {
+	char object[64];
+	char name[96];
+	unsigned int pos;
+	uint64_t size;
+};
+
+struct ug_info_object {
+	char name[64];		/* "" : the executable */
+	size_t nbuilds;
+	char (*builds)[129];	/* hex */
+};
+
+struct ug_info {
+	char name[UG_NAME_MAX];
+	char description[256];
+	char cves[256];
+	bool replace;
+	bool pins_memory;	/* stays mapped after unload */
+	uint64_t code_bytes, data_bytes;
+	size_t nobjects;
+	struct ug_info_object *objects;
+	size_t nfuncs;
+	struct ug_info_func *funcs;
+};
+
+/* What a patch file says. */
+UG_API int ug_info(const char *file, struct ug_info **ret, struct ug_error *err);
+UG_API void ug_info_free(struct ug_info *info);
+
+/* 1: the process maps an object the patch file is for; 0: it does not; negative: cannot look. */
+UG_API int ug_applicable(pid_t pid, const char *file, struct ug_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
