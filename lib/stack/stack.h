@@ -27,6 +27,7 @@ struct ug_range {
 	ug_raddr_t start, end;
 	enum ug_range_kind kind;
 	unsigned int id;	/* the caller's: which version or gate; several ranges may share one */
+	ug_raddr_t reach;	/* made by ug_rangeset_seal: the highest end up to this one */
 };
 
 /* Ranges sorted by start (they may overlap or touch); made once, before the stop. */
@@ -84,8 +85,9 @@ struct ug_stack_ctx {
 /*
  * Check one stopped thread against the set. `hits`, when not NULL, is a bitmap of range ids
  * (nbits) in which every id the thread may be inside of is set, so that one check answers
- * for many versions; on UNRELIABLE all ids hit by tier 1 are set, or all bits when even
- * tier 1 could not be finished. tier2 false: stop after the conservative scan (a hit is
+ * for many versions (it is cleared first; ids of nbits or more are not recorded); on
+ * UNRELIABLE all ids hit by tier 1 are set, or all bits when even tier 1 could not be
+ * finished. tier2 false: stop after the conservative scan (a hit is
  * BLOCKED without a chain).
  * Does not allocate except through libdw's frames; never blocks on target memory.
  */
