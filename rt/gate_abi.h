@@ -4,13 +4,15 @@
 #ifndef UG_RT_GATE_ABI_H
 #define UG_RT_GATE_ABI_H
 
-#define UG_GATE_SIZE 256
+/* Word, from and to share the second cache line with the end of the code; `before` is used
+ * only while the word is ALL. */
+#define UG_GATE_SIZE 192
 #define UG_GATE_ALIGN 64
-#define UG_GATE_LITERALS 224		/* offset of the literals */
-#define UG_GATE_LIT_WORD 224
-#define UG_GATE_LIT_FROM 232
-#define UG_GATE_LIT_TO 240
-#define UG_GATE_LIT_BEFORE 248
+#define UG_GATE_LITERALS 104		/* offset of the literals */
+#define UG_GATE_LIT_WORD 104
+#define UG_GATE_LIT_FROM 112
+#define UG_GATE_LIT_TO 120
+#define UG_GATE_LIT_BEFORE 128
 
 #define UG_WORD_NULL 0
 #define UG_WORD_ALL 1

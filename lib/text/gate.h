@@ -13,7 +13,7 @@
  *	UG_WORD_ALL	nobody is switched, nothing has changed yet: take `before`
  *	else		address of the table: listed threads take `from`, others `to`
  *
- * The gate clobbers nothing, not even flags or r11; it uses up to 4 words of stack below rsp
+ * The gate clobbers nothing, not even flags or r11; it uses up to 3 words of stack below rsp
  * (an entry has no red zone in use: design review, "branch back to E"). It is
  * async-signal-safe and touches no memory but its literals, word, table, %fs base, stack.
  *
@@ -46,6 +46,16 @@ struct ug_gate {
  * holds the base itself, as glibc and musl do; the caller checks each thread).
  */
 void ug_gate_encode(const struct ug_gate *gate, bool rdfsbase, uint8_t buf[UG_GATE_SIZE]);
+
+/* Read an instance back. False: the bytes are no instance of either variant. */
+bool ug_gate_decode(const uint8_t buf[UG_GATE_SIZE], struct ug_gate *ret);
+
+/*
+ * CFA minus rsp for a thread whose PC is at this offset of an instance (either variant): 8
+ * for the return address plus what the gate has pushed. For struct ug_own_frame.cfa_offset;
+ * 0 when the offset is not in the code.
+ */
+uint64_t ug_gate_cfa_offset(size_t offset);
 
 /* Bytes of a table for n pointers. */
 size_t ug_table_size(size_t n);

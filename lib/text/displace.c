@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The displaced original: the first instructions of a function, made to work elsewhere.
+ *
+ *	RIP-relative operand	its disp32 is adjusted
+ *	jcc, jmp		get the rel32 form
+ *	jrcxz, loop		have none:  jrcxz 1f; jmp 2f; 1: jmp rel32 target; 2:
+ *	anything else		copied
+ *
+ * All else of an instruction keeps its encoding, byte for byte. Calls and system calls are
+ * never displaced (a thread below one would return into the copy, which has no CFI, and the
+ * planner refuses them). A branch to the entry itself is not rewritten to stay inside the
+ * copy: it goes through the redirected entry, as any call of the function would.
+ */
+#include "text/insn.h"
+#include "text/text.h"
+
+#include <string.h>
+
+#define PIECES_MAX 64
+
+struct piece {			/* where an instruction start of the copy comes from */
+	uint8_t new_off, old_off;
+};
+
+struct copy {
+	ug_raddr_t dest;
+	uint8_t *buf;
+	size_t len;
+	struct piece pieces[PIECES_MAX];
+	size_t npieces;
+};
+
+static int no_displacing(const struct ug_insn *insn, const char *why, struct ug_error *err)
+{
+	ug_err(err, -UG_E_ENTRY, "the instruction at 0x%llx cannot be displaced: %s",
+	       (unsigned long long)insn->addr, why);
+	ug_err_where(err, NULL, NULL, insn->addr);
+	return -UG_E_ENTRY;
+}
+
+static bool put(struct copy *c, const void *bytes, size_t n, size_t old_off)
+{
+	if (c->len + n > UG_DISPLACED_MAX || c->npieces == PIECES_MAX)
+		return false;
+	c->pieces[c->npieces].new_off = (uint8_t)c->len;
+	c->pieces[c->npieces++].old_off = (uint8_t)old_off;
+	memcpy(c->buf + c->len, bytes, n);
+	c->len += n;
+	return true;
+}
+
+static int put_jump(struct copy *c, ug_raddr_t target, size_t old_off, struct ug_error *err)
+{
+	uint8_t jump[5];
+	int ret = ug_text_jump5(c->dest + c->len, target, jump, err);
+
+	if (ret < 0)
+		return ret;
+	if (!put(c, jump, sizeof(jump), old_off))
+		return ug_err(err, -UG_E_ENTRY, "the displaced code is too long");
+	return 0;
+}
+
+static int put_jcc(struct copy *c, const struct ug_insn *insn, size_t old_off,
+		   struct ug_error *err)
+{
+	/* The condition is the low nibble of both 7x and 0f 8x. */
+	uint8_t jcc[6] = { 0x0f, (uint8_t)(0x80 | (insn->z.opcode & 0x0f)) };
+	int64_t dist = (int64_t)(insn->target - (c->dest + c->len + sizeof(jcc)));
+	int32_t rel = (int32_t)dist;
+
+	if (dist != rel)
+		return ug_err(err, -UG_E_NO_ROOM, "0x%llx is out of reach of displaced code",
+			      (unsigned long long)insn->target);
+	memcpy(jcc + 2, &rel, 4);
+	if (!put(c, jcc, sizeof(jcc), old_off))
+		return ug_err(err, -UG_E_ENTRY, "the displaced code is too long");
+	return 0;
+}
+
+static int put_loop(struct copy *c, const uint8_t *bytes, const struct ug_insn *insn,
+		    size_t old_off, struct ug_error *err)
+{
+	uint8_t loop[UG_INSN_MAX];
+	static const uint8_t over[2] = { 0xeb, 5 };
+
+	memcpy(loop, bytes, insn->len);
+	loop[insn->len - 1] = sizeof(over);
+	if (!put(c, loop, insn->len, old_off) || !put(c, over, sizeof(over), old_off + insn->len))
+		return ug_err(err, -UG_E_ENTRY, "the displaced code is too long");
+	return put_jump(c, insn->target, old_off, err);
+}
+
+static int put_plain(struct copy *c, const uint8_t *bytes, const struct ug_insn *insn,
+		     size_t old_off, struct ug_error *err)
+{
+	uint8_t copy[UG_INSN_MAX];
+
+	memcpy(copy, bytes, insn->len);
+	if (insn->rip_disp) {
+		int64_t dist = (int64_t)(insn->rip_target - (c->dest + c->len + insn->len));
+		int32_t rel = (int32_t)dist;
+
+		if (insn->rip_disp + 4 > insn->len || insn->z.raw.disp.size != 32)
+			return no_displacing(insn, "its operand is not understood", err);
+		if (dist != rel)
+			return ug_err(err, -UG_E_NO_ROOM,
+				      "0x%llx is out of reach of displaced code",
+				      (unsigned long long)insn->rip_target);
+		memcpy(copy + insn->rip_disp, &rel, 4);
+	}
+	if (!put(c, copy, insn->len, old_off))
+		return ug_err(err, -UG_E_ENTRY, "the displaced code is too long");
+	return 0;
+}
+
+/* eip-relative (67 prefix): no compiler makes it; its address depends on the place modulo 2^32. */
+static bool has_eip_operand(const struct ug_insn *insn)
+{
+	for (int i = 0; i < insn->z.operand_count; i++) {
+		if (insn->ops[i].type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    insn->ops[i].mem.base == ZYDIS_REGISTER_EIP)
+			return true;
+	}
+	return false;
+}
+
+static int displace_one(struct copy *c, const uint8_t *bytes, const struct ug_insn *insn,
+			size_t old_off, struct ug_error *err)
+{
+	/* Intel ignores 66 on a near branch, AMD truncates rip to 16 bits. */
+	if (ug_insn_jumps(insn) && (insn->z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE))
+		return no_displacing(insn, "it is a branch with an operand size prefix", err);
+	switch (insn->kind) {
+	case UG_INSN_PLAIN:
+		if (has_eip_operand(insn))
+			return no_displacing(insn, "it uses an eip-relative operand", err);
+		return put_plain(c, bytes, insn, old_off, err);
+	case UG_INSN_JMP_IND:
+	case UG_INSN_RET:
+	case UG_INSN_TRAP:
+		return put_plain(c, bytes, insn, old_off, err);
+	case UG_INSN_JCC:
+		return put_jcc(c, insn, old_off, err);
+	case UG_INSN_JMP:
+		return put_jump(c, insn->target, old_off, err);
+	case UG_INSN_LOOP:
+		return put_loop(c, bytes, insn, old_off, err);
+	case UG_INSN_CALL:
+	case UG_INSN_CALL_IND:
+		return no_displacing(insn, "it is a call", err);
+	case UG_INSN_SYSCALL:
+		return no_displacing(insn, "it is a system call", err);
+	default:
+		return no_displacing(insn, "it starts a memory transaction", err);
+	}
+}
+
+static int displace(const struct ug_site_plan *plan, struct copy *c, struct ug_error *err)
+{
+	struct ug_insn insn = { 0 };
+	int ret;
+
+	if (plan->moved > UG_SITE_BYTES_MAX)
+		return ug_err(err, -UG_E_ENTRY, "a plan moves %u bytes", plan->moved);
+	for (size_t off = 0; off < plan->moved; off += insn.len) {
+		if (!ug_insn_decode(plan->orig + off, plan->moved - off, plan->at + off, &insn))
+			return ug_err(err, -UG_E_ENTRY, "undecodable instruction at 0x%llx",
+				      (unsigned long long)(plan->at + off));
+		ret = displace_one(c, plan->orig + off, &insn, off, err);
+		if (ret < 0)
+			return ret;
+		/* What follows in the overwritten bytes is padding. */
+		if (ug_insn_ends_flow(&insn))
+			return 0;
+	}
+	return put_jump(c, plan->at + plan->moved, plan->moved, err);
+}
+
+int ug_text_displace(const struct ug_site_plan *plan, ug_raddr_t dest, uint8_t *buf,
+		     size_t *ret_len, struct ug_error *err)
+{
+	struct copy c = { .dest = dest, .buf = buf };
+	int ret = displace(plan, &c, err);
+
+	if (ret < 0)
+		return ret;
+	*ret_len = c.len;
+	return 0;
+}
+
+bool ug_text_displaced_origin(const struct ug_site_plan *plan, ug_raddr_t dest, size_t off,
+			      size_t *ret_off)
+{
+	uint8_t buf[UG_DISPLACED_MAX];
+	struct copy c = { .dest = dest, .buf = buf };
+
+	if (displace(plan, &c, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < c.npieces; i++) {
+		if (c.pieces[i].new_off == off) {
+			*ret_off = c.pieces[i].old_off;
+			return true;
+		}
+	}
+	return false;
+}
