@@ -25,6 +25,7 @@ struct ug_proc {
 	int mem_fd;		/* /proc/PID/mem, O_RDWR */
 	int pagemap_fd;		/* /proc/PID/pagemap, -1 without permission */
 	int lock_fd;		/* -1: not locked */
+	int lock_dirfd;		/* directory of the lock file; valid with lock_fd */
 };
 
 /*
@@ -43,6 +44,9 @@ int ug_proc_check(struct ug_proc *p, struct ug_error *err) ug_must_check;
  */
 int ug_proc_check_untraced(struct ug_proc *p, struct ug_error *err) ug_must_check;
 
+/* -UG_E_SHADOW_STACK when a thread of it has a user shadow stack (status: shstk), else 0. */
+int ug_proc_check_shadow_stack(struct ug_proc *p, struct ug_error *err) ug_must_check;
+
 /*
  * Sharers of the mm outside the thread group (CLONE_VM without CLONE_THREAD, vfork): looked
  * for among all visible processes by kcmp(KCMP_VM), descendants first. 0: none.
@@ -58,6 +62,8 @@ int ug_proc_check_sharers(struct ug_proc *p, struct ug_error *err) ug_must_check
  * -UG_E_LOCKED when another controller holds it. The file is removed on unlock.
  */
 int ug_proc_lock(struct ug_proc *p, struct ug_error *err) ug_must_check;
+/* Also done by ug_proc_close. Nothing when not locked. */
+void ug_proc_unlock(struct ug_proc *p);
 
 /*
  * Read or write all `len` bytes, or fail (-UG_E_UNREADABLE, -UG_E_UNWRITABLE, -UG_E_GONE).

@@ -122,4 +122,12 @@ struct ug_proc *ug_stop_proc(const struct ug_stop *s);
  */
 int ug_tracer_wait(pid_t tid, uint64_t timeout_us, int *ret_status, struct ug_error *err) ug_must_check;
 
+/*
+ * Threads that could not be let go: a ptrace interrupt cannot be taken back from a thread
+ * which does not stop (D state, a vfork parent). Lets go of those that have stopped since,
+ * and returns how many are left. While it is not 0 the caller must call it again often, or
+ * exit: the end of the tracer ends it too.
+ */
+size_t ug_tracer_strays(void);
+
 #endif

@@ -16,6 +16,7 @@ struct ug_task {
 	uint64_t start_time;	/* clock ticks since boot: a recycled tid differs */
 	char state;		/* R S D T t Z X I */
 	unsigned int flags;	/* UG_PF_* */
+	unsigned int rt_priority;	/* 1 to 99 of a real-time thread, else 0 */
 	char comm[16];
 };
 

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Pinning a process. */
+#include "process/proc.h"
+
+#include <dirent.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/pidfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "process/internal.h"
+#include "process/task.h"
+
+static char leader_state(int dirfd)
+{
+	char buf[512];
+	const char *end;
+
+	if (ug_procfile_read(dirfd, "stat", buf, sizeof(buf)) < 0)
+		return 'X';
+	end = strrchr(buf, ')');
+	return end && end[1] == ' ' ? end[2] : 'X';
+}
+
+/* Through the first thread that still has an mm; exited ones open as empty or fail. */
+static int open_of_any_thread(int dirfd, const char *name, int flags)
+{
+	int fd = openat(dirfd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ug_autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *de;
+	char path[64], buf[16];
+	int found = -1;
+
+	if (!dir)
+		return -1;
+	while (found < 0 && (de = readdir(dir))) {
+		pid_t tid = ug_procfile_tid(de->d_name);
+
+		if (!tid)
+			continue;
+		(void)snprintf(path, sizeof(path), "task/%d/maps", tid);
+		if (ug_procfile_read(dirfd, path, buf, sizeof(buf)) <= 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "task/%d/%s", tid, name);
+		found = openat(dirfd, path, flags | O_CLOEXEC);
+	}
+	if (found < 0)
+		errno = ESRCH;
+	return found;
+}
+
+int ug_proc_open_mm_file(int dirfd, const char *name, int flags)
+{
+	if (leader_state(dirfd) == 'Z')
+		return open_of_any_thread(dirfd, name, flags);
+	return openat(dirfd, name, flags | O_CLOEXEC);
+}
+
+bool ug_proc_mm_alive(const struct ug_proc *p)
+{
+	char c;
+
+	/* The kernel answers 0 when the mm has no user any more, EIO for an unmapped page. */
+	return pread(p->mem_fd, &c, 1, 0) != 0;
+}
+
+static int check_program(struct ug_proc *p, struct ug_error *err)
+{
+	ug_autoclose int fd = ug_proc_open_mm_file(p->dirfd, "exe", O_RDONLY);
+	Elf64_Ehdr eh;
+
+	if (fd < 0 && errno == ENOENT)
+		return ug_err(err, -EINVAL, "process %d has no program (a kernel thread, or exiting)",
+			      p->pid);
+	if (fd < 0)
+		return ug_err_errno(err, "cannot open the program of process %d", p->pid);
+	if (pread(fd, &eh, sizeof(eh), 0) != sizeof(eh) || memcmp(eh.e_ident, ELFMAG, SELFMAG))
+		return ug_err(err, -EINVAL, "the program of process %d is no ELF file", p->pid);
+	if (eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_machine != EM_X86_64)
+		return ug_err(err, -UG_E_FOREIGN_CODE, "process %d runs 32-bit or foreign code",
+			      p->pid);
+	return 0;
+}
+
+static int open_dir(struct ug_proc *p, struct ug_error *err)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d", p->pid);
+	p->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (p->dirfd < 0 && errno == ENOENT)
+		return ug_err(err, -UG_E_GONE, "process %d is gone", p->pid);
+	if (p->dirfd < 0)
+		return ug_err_errno(err, "cannot open %s", path);
+	return 0;
+}
+
+static int pin(struct ug_proc *p, struct ug_error *err)
+{
+	p->pidfd = pidfd_open(p->pid, 0);
+	if (p->pidfd >= 0)
+		return open_dir(p, err);
+	if (errno == ESRCH)
+		return ug_err(err, -UG_E_GONE, "there is no process %d", p->pid);
+	/* A tid that is no leader: EINVAL, and ENOENT since 6.9. */
+	if (errno == EINVAL || errno == ENOENT)
+		return ug_err(err, -EINVAL, "%d is no process (the id of a thread?)", p->pid);
+	return ug_err_errno(err, "cannot refer to process %d", p->pid);
+}
+
+static int open_files(struct ug_proc *p, struct ug_error *err)
+{
+	struct ug_task task;
+	int r;
+
+	r = ug_task_read(p, p->pid, &task, err);
+	if (r == -ESRCH)
+		return ug_err(err, -UG_E_GONE, "process %d is gone", p->pid);
+	if (r < 0)
+		return r;
+	p->start_time = task.start_time;
+	r = check_program(p, err);
+	if (r < 0)
+		return r;
+	p->mem_fd = ug_proc_open_mm_file(p->dirfd, "mem", O_RDWR);
+	if (p->mem_fd < 0)
+		return ug_err_errno(err, "cannot open the memory of process %d", p->pid);
+	p->pagemap_fd = ug_proc_open_mm_file(p->dirfd, "pagemap", O_RDONLY);
+	/* All of it must belong to the process which the pidfd pins. */
+	return ug_proc_check(p, err);
+}
+
+int ug_proc_open(pid_t pid, struct ug_proc *ret, struct ug_error *err)
+{
+	struct ug_proc p = {
+		.pid = pid,
+		.pidfd = -1,
+		.dirfd = -1,
+		.mem_fd = -1,
+		.pagemap_fd = -1,
+		.lock_fd = -1,
+		.lock_dirfd = -1,
+	};
+	int r;
+
+	if (pid <= 0)
+		return ug_err(err, -EINVAL, "%d is no process id", pid);
+	r = pin(&p, err);
+	if (!r)
+		r = open_files(&p, err);
+	if (r < 0) {
+		ug_proc_close(&p);
+		if (err)
+			err->pid = pid;
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void ug_proc_close(struct ug_proc *p)
+{
+	if (!p)
+		return;
+	ug_proc_unlock(p);
+	close_fd(&p->pidfd);
+	close_fd(&p->dirfd);
+	close_fd(&p->mem_fd);
+	close_fd(&p->pagemap_fd);
+}
+
+int ug_proc_check(struct ug_proc *p, struct ug_error *err)
+{
+	struct pollfd pfd = { .fd = p->pidfd, .events = POLLIN };
+	int r = 0;
+
+	/* Readable only when the last thread is gone: an exited leader alone does not count. */
+	if (poll(&pfd, 1, 0) != 0)
+		r = ug_err(err, -UG_E_GONE, "process %d has exited", p->pid);
+	else if (!ug_proc_mm_alive(p))
+		r = ug_err(err, -UG_E_GONE, "process %d runs another program now", p->pid);
+	if (r && err)
+		err->pid = p->pid;
+	return r;
+}
+
+static bool is_ours(pid_t tracer)
+{
+	char path[48];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d", tracer);
+	return access(path, F_OK) == 0;
+}
+
+int ug_proc_check_untraced(struct ug_proc *p, struct ug_error *err)
+{
+	struct ug_tasks tasks;
+	int r = ug_tasks_list(p, &tasks, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < tasks.n; i++) {
+		pid_t tracer = ug_task_tracer(p, tasks.v[i].tid);
+
+		if (tracer <= 0 || is_ours(tracer))
+			continue;
+		(void)ug_err(err, -UG_E_TRACED, "process %d is traced by process %d", p->pid,
+			     tracer);
+		r = -UG_E_TRACED;
+		(void)ug_err_thread(err, p->pid, tasks.v[i].tid);
+		break;
+	}
+	ug_tasks_free(&tasks);
+	return r;
+}
+
+int ug_proc_check_shadow_stack(struct ug_proc *p, struct ug_error *err)
+{
+	struct ug_tasks tasks;
+	char path[48], buf[4096];
+	int r = ug_tasks_list(p, &tasks, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < tasks.n && !r; i++) {
+		const char *v;
+
+		(void)snprintf(path, sizeof(path), "task/%d/status", tasks.v[i].tid);
+		if (ug_procfile_read(p->dirfd, path, buf, sizeof(buf)) < 0)
+			continue;
+		v = ug_procfile_field(buf, "x86_Thread_features");
+		if (!v || strncmp(v, "shstk", 5))
+			continue;
+		(void)ug_err(err, -UG_E_SHADOW_STACK,
+			     "process %d uses a user shadow stack; its returns cannot be borrowed",
+			     p->pid);
+		(void)ug_err_thread(err, p->pid, tasks.v[i].tid);
+		r = -UG_E_SHADOW_STACK;
+	}
+	ug_tasks_free(&tasks);
+	return r;
+}

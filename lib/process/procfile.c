@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Small text files below /proc. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "process/internal.h"
+
+ssize_t ug_procfile_read(int dirfd, const char *path, char *buf, size_t size)
+{
+	ug_autoclose int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
+	size_t got = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	while (got < size - 1) {
+		ssize_t n = read(fd, buf + got, size - 1 - got);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		got += (size_t)n;
+	}
+	buf[got] = '\0';
+	return (ssize_t)got;
+}
+
+const char *ug_procfile_field(const char *text, const char *key)
+{
+	size_t len = strlen(key);
+	const char *line = text;
+
+	while (line && *line) {
+		if (!strncmp(line, key, len) && line[len] == ':') {
+			line += len + 1;
+			return line + strspn(line, " \t");
+		}
+		line = strchr(line, '\n');
+		if (line)
+			line++;
+	}
+	return NULL;
+}
+
+pid_t ug_procfile_tid(const char *name)
+{
+	unsigned long tid = 0;
+
+	for (const char *c = name; *c; c++) {
+		if (!isdigit((unsigned char)*c))
+			return 0;
+		tid = tid * 10 + (unsigned long)(*c - '0');
+		if (tid > INT_MAX)
+			return 0;
+	}
+	return (pid_t)tid;
+}
+
+int ug_procfile_error(struct ug_proc *p, ssize_t code, const char *what, struct ug_error *err)
+{
+	if (code == -ESRCH || code == -ENOENT)
+		ug_err(err, -UG_E_GONE, "process %d is gone", p->pid);
+	else
+		ug_err(err, (int)code, "cannot read /proc/%d/%s: %s", p->pid, what,
+		       strerror((int)-code));
+	if (err)
+		err->pid = p->pid;
+	return code == -ESRCH || code == -ENOENT ? -UG_E_GONE : (int)code;
+}

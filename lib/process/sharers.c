@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Who shares the memory without being a thread of the group?
+ *
+ * task/ does not show processes made with CLONE_VM but without CLONE_THREAD. kcmp(2) compares
+ * the mm of two processes; it is one cheap call, so simply everybody who is visible is asked.
+ * Processes we may not look at are passed over: a sharer has the dumpable flag of the same mm
+ * as the target, so only one which changed its user ids while sharing memory would hide.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/kcmp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "process/internal.h"
+
+int ug_mm_shared(pid_t a, pid_t b)
+{
+	long r = syscall(SYS_kcmp, a, b, KCMP_VM, 0UL, 0UL);
+
+	return r < 0 ? -errno : r == 0;
+}
+
+static bool any_in_vfork(struct ug_proc *p)
+{
+	struct ug_tasks tasks;
+	bool found = false;
+
+	if (ug_tasks_list(p, &tasks, NULL) < 0)
+		return false;
+	for (size_t i = 0; i < tasks.n && !found; i++)
+		found = tasks.v[i].state == 'D' && ug_task_in_vfork(p, tasks.v[i].tid);
+	ug_tasks_free(&tasks);
+	return found;
+}
+
+/* An exited leader has no mm: compare with a thread that lives. */
+static pid_t live_tid(struct ug_proc *p)
+{
+	struct ug_tasks tasks;
+	pid_t tid = p->pid;
+
+	if (ug_tasks_list(p, &tasks, NULL) < 0)
+		return tid;
+	for (size_t i = 0; i < tasks.n; i++) {
+		if (ug_task_skipped(&tasks.v[i]))
+			continue;
+		tid = tasks.v[i].tid;
+		break;
+	}
+	ug_tasks_free(&tasks);
+	return tid;
+}
+
+static int report(struct ug_proc *p, pid_t other, struct ug_error *err)
+{
+	int code = any_in_vfork(p) ? -UG_E_VFORK : -UG_E_SHARED_MM;
+
+	if (code == -UG_E_VFORK)
+		(void)ug_err(err, code, "a thread of process %d waits for its vfork child %d",
+			     p->pid, other);
+	else
+		(void)ug_err(err, code, "process %d shares its memory with process %d", p->pid,
+			     other);
+	if (err)
+		err->pid = p->pid;
+	return code;
+}
+
+int ug_proc_check_sharers(struct ug_proc *p, struct ug_error *err)
+{
+	ug_autoclosedir DIR *dir = opendir("/proc");
+	pid_t self = live_tid(p);
+	struct dirent *de;
+
+	if (!dir)
+		return ug_err_errno(err, "cannot list /proc");
+	while ((de = readdir(dir))) {
+		pid_t pid = ug_procfile_tid(de->d_name);
+		int r;
+
+		if (!pid || pid == p->pid)
+			continue;
+		r = ug_mm_shared(self, pid);
+		if (r == 1)
+			return report(p, pid, err);
+		if (r == -ENOSYS)
+			return ug_err(err, -UG_E_UNSUPPORTED,
+				      "the kernel lacks kcmp(2): sharers of memory cannot be found");
+	}
+	return ug_proc_check(p, err);
+}
