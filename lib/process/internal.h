@@ -52,10 +52,10 @@ int ug_tracer_poll(pid_t tid, int *ret_status);
 /* Sleep until something happens to a tracee, or until the time `until_ns`. */
 void ug_tracer_sleep(uint64_t until_ns);
 
-/* To be called after each successful SEIZE: wakes the thread that reaps exits. */
-void ug_tracer_added(void);
+/* To be called for each new tracee: its exit is to be reaped. */
+void ug_tracer_added(pid_t tid);
 
-/* True when this process has neither tracee nor child. */
+/* True when this process has neither tracee nor child. Ends the watch on all. */
 bool ug_tracer_alone(void);
 
 /* SIGKILL to ourselves in `ns`; 0 disarms. */

@@ -121,12 +121,16 @@ static size_t find_unknown(struct ug_stop *s)
 {
 	struct ug_tasks tasks;
 	size_t found = 0;
+	int status;
 
 	if (ug_tasks_list(s->p, &tasks, NULL) < 0)
 		return 0;
 	for (size_t i = 0; i < tasks.n; i++) {
 		const struct ug_task *task = &tasks.v[i];
 
+		/* A zombie of ours that nobody knew: an exec would wait for it for ever. */
+		if (task->state == 'Z')
+			(void)ug_tracer_poll(task->tid, &status);
 		if (ug_task_skipped(task) || is_stray(task->tid) ||
 		    ug_task_tracer(s->p, task->tid) != gettid())
 			continue;

@@ -45,6 +45,9 @@ struct ug_tracee *ug_stop_add(struct ug_stop *s, const struct ug_task *task,
 	t->running = task->state == 'R';
 	t->state = state;
 	*slot = t;
+	/* Attached by the kernel: no SEIZE of ours has told the reaper. */
+	if (state == UG_TRACEE_WAITING)
+		ug_tracer_added(task->tid);
 	if (task->rt_priority > s->rt_priority)
 		s->rt_priority = task->rt_priority;
 	return t;
@@ -89,9 +92,11 @@ static int seize_one(struct ug_stop *s, const struct ug_task *task, unsigned int
 	r = ug_tracee_seize(s->p, task->tid, options, err);
 	if (r == 0)
 		t->state = UG_TRACEE_SEIZED;
-	else if (r == -EALREADY)
+	if (r == -EALREADY) {
 		t->state = UG_TRACEE_WAITING;
-	else
+		ug_tracer_added(task->tid);
+	}
+	if (t->state == UG_TRACEE_GONE)
 		return r == -ESRCH ? 0 : r;
 	return 1;
 }

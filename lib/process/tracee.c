@@ -50,7 +50,7 @@ static int explain_eperm(struct ug_proc *p, pid_t tid, struct ug_error *err)
 int ug_tracee_seize(struct ug_proc *p, pid_t tid, unsigned int options, struct ug_error *err)
 {
 	if (ptrace(PTRACE_SEIZE, tid, NULL, (void *)(uintptr_t)options) == 0) {
-		ug_tracer_added();
+		ug_tracer_added(tid);
 		return 0;
 	}
 	if (errno == ESRCH)

@@ -5,18 +5,20 @@
  * The reaper. A thread of the target that calls execve waits for all its siblings to be
  * reaped, and their tracer is the one to do it; meanwhile it holds the mutex that a SEIZE of
  * the next thread needs. So exits are reaped by a second thread, whatever the first one is
- * blocked in. It looks every millisecond while there are tracees instead of blocking in
- * waitid(P_ALL): a blocked waiter is woken by *every* stop of every tracee, and walks the
- * list of all of them each time, which is quadratic where a thousand threads are stopped.
- * Without tracees it sleeps on `idle`.
+ * blocked in.
+ *
+ * It asks for one tid after the other, a slice of them each millisecond. waitid(P_ALL,
+ * WEXITED) would not do: the kernel reports the stops of tracees whatever the options say
+ * (kernel/exit.c, wait_task_stopped), so that a stopped one hides the exits behind it, and a
+ * reaping form takes a stop away from the thread that waits for it. And a waiter blocked on
+ * all of them is woken by every stop and walks the list each time, which is quadratic. With
+ * nothing to watch it sleeps.
  */
 #include <errno.h>
 #include <linux/capability.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -28,64 +30,86 @@
 #include "process/internal.h"
 
 #define REAP_TICK_NS 1000000
+#define REAP_SLICE 64			/* some 20 us of work */
 #define SLEEP_MAX_NS 1000000		/* should a SIGCHLD be lost, or be eaten by the host */
 
 /*
- * 1 while the reaper sleeps. Pairs as in Dekker's algorithm: the reaper sets it and then looks
- * for tracees once more; ug_tracer_added has made a tracee and then reads it. Each has a system
- * call between its two steps that takes the kernel's tasklist lock, and the accesses are
- * sequentially consistent: one of the two always sees the other's.
+ * The tids to watch, under `lock`. Main adds; the reaper removes what is no tracee any more.
+ * A tid that is let go and seized again meanwhile is there twice, which does no harm.
  */
-static _Atomic uint32_t idle;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t not_empty = PTHREAD_COND_INITIALIZER;
+static UG_VEC(pid_t) watched = UG_VEC_INIT;
+
 static bool have_watchdog;
 static timer_t watchdog;
 static struct sched_param relaxed_param;
 static int relaxed_policy;
 static bool hurrying;
 
-static void futex(uint32_t op, uint32_t val)
+/* Reap it when it has exited; false when it is no tracee of ours (any more). */
+static bool reap(pid_t tid)
 {
-	(void)syscall(SYS_futex, &idle, op | FUTEX_PRIVATE_FLAG, val, NULL, NULL, 0);
+	siginfo_t si = { 0 };
+
+	if (waitid(P_PID, (id_t)tid, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+		return errno != ECHILD;
+	if (!si.si_pid || si.si_code == CLD_TRAPPED || si.si_code == CLD_STOPPED)
+		return true;
+	(void)waitid(P_PID, (id_t)tid, &si, WEXITED | WNOHANG | __WALL);
+	return false;
 }
 
-/* Reap all that has exited; false when there is no tracee (nor child) at all. */
-static bool reap_exits(void)
+static void unwatch(size_t at, pid_t tid)
 {
-	for (;;) {
-		siginfo_t si = { 0 };
+	pthread_mutex_lock(&lock);
+	if (at < watched.n && watched.v[at] == tid)
+		watched.v[at] = watched.v[--watched.n];
+	pthread_mutex_unlock(&lock);
+}
 
-		/* WNOWAIT and WEXITED alone: a stop can neither be seen nor taken here. */
-		if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
-			return errno != ECHILD;
-		if (!si.si_pid)
-			return true;
-		(void)waitid(P_PID, (id_t)si.si_pid, &si, WEXITED | WNOHANG | __WALL);
-	}
+/* Look at up to REAP_SLICE tids below index `at`; returns where to go on, 0: from the end. */
+static size_t reap_slice(size_t at)
+{
+	pid_t tids[REAP_SLICE];
+	size_t n;
+
+	pthread_mutex_lock(&lock);
+	while (!watched.n)
+		pthread_cond_wait(&not_empty, &lock);
+	if (!at || at > watched.n)
+		at = watched.n;
+	n = at < REAP_SLICE ? at : REAP_SLICE;
+	memcpy(tids, &watched.v[at - n], n * sizeof(tids[0]));
+	pthread_mutex_unlock(&lock);
+	/* Downwards: removing moves the last entry into the gap, which has been seen. */
+	for (size_t i = n; i-- > 0;)
+		if (!reap(tids[i]))
+			unwatch(at - n + i, tids[i]);
+	return at - n;
 }
 
 static void *reaper(void *arg)
 {
 	const struct timespec tick = { 0, REAP_TICK_NS };
 
-	for (;;) {
-		if (reap_exits()) {
-			(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
-			continue;
-		}
-		atomic_store(&idle, 1);
-		if (!reap_exits())
-			futex(FUTEX_WAIT, 1);
-		atomic_store(&idle, 0);
+	for (size_t at = 0;;) {
+		at = reap_slice(at);
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &tick, NULL);
 	}
 	return arg;
 }
 
-void ug_tracer_added(void)
+void ug_tracer_added(pid_t tid)
 {
-	if (atomic_load(&idle)) {
-		atomic_store(&idle, 0);
-		futex(FUTEX_WAKE, 1);
-	}
+	pid_t *slot;
+
+	pthread_mutex_lock(&lock);
+	slot = ug_vec_add(&watched);
+	if (slot)
+		*slot = tid;
+	pthread_cond_signal(&not_empty);
+	pthread_mutex_unlock(&lock);
 }
 
 static int start_reaper(struct ug_error *err)
@@ -218,8 +242,13 @@ bool ug_tracer_alone(void)
 {
 	siginfo_t si = { 0 };
 
-	return waitid(P_ALL, 0, &si, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 &&
-	       errno == ECHILD;
+	if (waitid(P_ALL, 0, &si, WSTOPPED | WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 ||
+	    errno != ECHILD)
+		return false;
+	pthread_mutex_lock(&lock);
+	watched.n = 0;
+	pthread_mutex_unlock(&lock);
+	return true;
 }
 
 int ug_tracer_wait(pid_t tid, uint64_t timeout_us, int *ret_status, struct ug_error *err)
