@@ -39,6 +39,6 @@ void *ug_vec_add_raw(void **v, size_t *n, size_t *cap, size_t size);
 	} while (0)
 
 #define ug_vec_for_each(vec, it)                                                                   \
-	for (__typeof__((vec)->v) it = (vec)->v; it < (vec)->v + (vec)->n; it++)
+	for (__typeof__(*(vec)->v) *it = (vec)->v; it < (vec)->v + (vec)->n; it++)
 
 #endif

@@ -94,6 +94,7 @@ struct ug_patch_layout {
 	size_t rw_size;			/* 0 or a multiple of the page size */
 };
 
+/* Idempotent. */
 int ug_patch_layout(struct ug_patch *patch, struct ug_patch_layout *ret, struct ug_error *err) ug_must_check;
 
 /* What the linker asks the engine. */
@@ -124,10 +125,15 @@ size_t ug_patch_func_ranges(const struct ug_patch *patch, size_t func);
 void ug_patch_func_range(const struct ug_patch *patch, size_t func, size_t n, uint64_t *ret_offset,
 			 uint64_t *ret_size, bool *ret_jumped);
 
-/* Code of the patch which is no replaced function's body (helpers new with the patch):
- * belongs to every version of the patch for the check. */
+/* Code of the patch which is no replaced function's body (helpers new with the patch, stubs
+ * for far calls, padding): belongs to every version of the patch for the check. May be
+ * reached by jumps as well as by calls: [start, end] counts. */
 size_t ug_patch_other_ranges(const struct ug_patch *patch);
 void ug_patch_other_range(const struct ug_patch *patch, size_t n, uint64_t *ret_offset,
 			  uint64_t *ret_size);
+
+/* After layout: where the linked .eh_frame lies, relative to base; a zero terminator is part
+ * of its size. False when the patch has none. */
+bool ug_patch_eh_frame(const struct ug_patch *patch, uint64_t *ret_offset, uint64_t *ret_size);
 
 #endif
