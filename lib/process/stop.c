@@ -21,6 +21,7 @@
 #define WATCHDOG_FACTOR 20
 #define WINDOW 16		/* interrupts sent ahead of the first look at an answer */
 #define SWEEP_NS 1000000
+#define NAP_NS 100000
 #define SEIZE_ROUNDS 64
 #define VFORK_TICK_NS 500000
 #define SEIZE_LIMIT_NS 1000000000ULL	/* a SEIZE can block on an exec in progress */
@@ -40,6 +41,7 @@ struct pass {
 	struct ug_error *err;
 	size_t from;		/* all[from...] belong to the present phase */
 	uint64_t deadline;
+	bool running;		/* the phase of the running threads: every microsecond counts */
 };
 
 int ug_stop_create(struct ug_proc *p, const struct ug_stop_opts *opts, struct ug_stop **ret,
@@ -141,7 +143,7 @@ static void drop_dead(struct ug_stop *s, struct ug_tracee *t)
 	struct ug_task task;
 	pid_t *slot;
 
-	if (t->state != UG_TRACEE_WAITING || t->stranger)
+	if (t->state != UG_TRACEE_WAITING || t->t.tid != s->p->pid)
 		return;
 	if (ug_task_read(s->p, t->t.tid, &task, NULL) < 0 || !ug_task_skipped(&task))
 		return;
@@ -178,6 +180,20 @@ static int too_late(struct pass *ps, struct ug_tracee *t)
 }
 
 /*
+ * A runner's stop is awaited at once. Sleepers are given time instead: to be woken by the stop
+ * of each would cost two switches of context for every thread.
+ */
+static void nap(struct pass *ps, size_t head, uint64_t until_ns)
+{
+	const struct timespec pause = { 0, NAP_NS };
+
+	if (!ps->running && ps->s->all.n - head > WINDOW)
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+	else
+		ug_tracer_sleep(until_ns);
+}
+
+/*
  * Wait for all that are interrupted, in that order: when the first has stopped the next has,
  * mostly. Asking all of them at each wake-up would be quadratic; they are all asked once in a
  * millisecond, lest one slow thread hides the others.
@@ -201,7 +217,7 @@ static int wait_phase(struct pass *ps)
 		}
 		now = ug_now_ns();
 		if (now < next_sweep) {
-			ug_tracer_sleep(next_sweep);
+			nap(ps, head, next_sweep);
 			continue;
 		}
 		r = sweep(ps);
@@ -246,6 +262,7 @@ static int stop_phase(struct pass *ps, bool running)
 	int r;
 
 	ps->deadline = ug_now_ns() + budget_ns(ps->s);
+	ps->running = running;
 	r = interrupt_phase(ps, running);
 	return r < 0 ? r : wait_phase(ps);
 }
