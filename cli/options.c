@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "options.h"
+
+#include <getopt.h>
+#include <string.h>
+
+#include "message.h"
+#include "text.h"
+
+#define MAX_OPTIONS 32
+#define LONG_BASE 256	/* above every letter */
+
+static bool set_timeout(struct cli *cli, const char *arg)
+{
+	return text_parse_seconds(arg, &cli->timeout_ms);
+}
+
+static bool set_max_pause(struct cli *cli, const char *arg)
+{
+	return text_parse_pause(arg, &cli->max_pause_us);
+}
+
+static bool set_on_timeout(struct cli *cli, const char *arg)
+{
+	cli->flags &= ~UG_OPT_KEEP_ON_TIMEOUT;
+	if (strcmp(arg, "keep") == 0)
+		cli->flags |= UG_OPT_KEEP_ON_TIMEOUT;
+	else if (strcmp(arg, "reverse") != 0)
+		return false;
+	return true;
+}
+
+static bool set_suspend_seccomp(struct cli *cli, const char *arg)
+{
+	cli->flags |= UG_OPT_SUSPEND_SECCOMP;
+	return true;
+}
+
+static bool set_no_short_transfers(struct cli *cli, const char *arg)
+{
+	cli->flags |= UG_OPT_NO_SHORT_TRANSFERS;
+	return true;
+}
+
+static bool set_contexts(struct cli *cli, const char *arg)
+{
+	cli->flags |= UG_OPT_CONTEXTS_NONE;
+	return strcmp(arg, "none") == 0;
+}
+
+static bool set_json(struct cli *cli, const char *arg)
+{
+	cli->json = JSON_PRETTY;
+	if (arg && strcmp(arg, "short") == 0)
+		cli->json = JSON_SHORT;
+	else if (arg && strcmp(arg, "off") == 0)
+		cli->json = JSON_OFF;
+	else if (arg && strcmp(arg, "pretty") != 0)
+		return false;
+	return true;
+}
+
+static bool set_quiet(struct cli *cli, const char *arg)
+{
+	cli->verbosity = -1;
+	return true;
+}
+
+static bool set_verbose(struct cli *cli, const char *arg)
+{
+	cli->verbosity = cli->verbosity < 0 ? 1 : cli->verbosity + 1;
+	return true;
+}
+
+static bool set_help(struct cli *cli, const char *arg)
+{
+	cli->help = true;
+	return true;
+}
+
+static bool set_version(struct cli *cli, const char *arg)
+{
+	cli->version = true;
+	return true;
+}
+
+static bool set_source(struct cli *cli, const char *arg)
+{
+	cli->source = arg;
+	return *arg;
+}
+
+static bool set_output(struct cli *cli, const char *arg)
+{
+	cli->output = arg;
+	return *arg;
+}
+
+static bool set_compiler(struct cli *cli, const char *arg)
+{
+	cli->compiler = arg;
+	return *arg;
+}
+
+static void append(const char ***list, size_t *n, const char *s)
+{
+	*list = xrealloc(*list, *n + 1, sizeof(**list));
+	(*list)[(*n)++] = s;
+}
+
+static bool set_target(struct cli *cli, const char *arg)
+{
+	append(&cli->targets, &cli->ntargets, arg);
+	return *arg;
+}
+
+static bool set_cflag(struct cli *cli, const char *arg)
+{
+	append(&cli->cflags, &cli->ncflags, arg);
+	return *arg;
+}
+
+static bool set_assume_abi(struct cli *cli, const char *arg)
+{
+	cli->assume_abi = true;
+	return true;
+}
+
+const struct option_def option_defs[] = {
+	{ "timeout", 't', "SECONDS", false, TAKES_TIMEOUT,
+	  "give the threads this long to leave the old code (15)", NULL, set_timeout },
+	{ "on-timeout", 0, "reverse|keep", false, TAKES_TIMEOUT,
+	  "what then: go back (the default), or leave it running", "reverse keep",
+	  set_on_timeout },
+	{ "max-pause", 0, "TIME", false, TAKES_PAUSE,
+	  "the longest stop of the whole process, as 10ms or 500us", NULL, set_max_pause },
+	{ "suspend-seccomp", 0, NULL, false, TAKES_CHANGE,
+	  "lift seccomp while working; if ugraft is killed then, the target may be too", NULL,
+	  set_suspend_seccomp },
+	{ "no-short-transfers", 0, NULL, false, TAKES_CHANGE,
+	  "refuse when a blocking read or write could return short", NULL,
+	  set_no_short_transfers },
+	{ "contexts", 0, "none", false, TAKES_CHANGE,
+	  "assert that the process has no suspended coroutines", "none", set_contexts },
+	{ "source", 0, "FILE", false, TAKES_BUILD,
+	  "the C file with the replacement functions", NULL, set_source },
+	{ "target", 0, "FILE", false, TAKES_BUILD,
+	  "the executable or library to patch; may be repeated", NULL, set_target },
+	{ "output", 'o', "FILE", false, TAKES_BUILD,
+	  "the patch file to write (the source's name with .ugp)", NULL, set_output },
+	{ "compiler", 0, "PROGRAM", false, TAKES_BUILD,
+	  "the C compiler to use (cc)", NULL, set_compiler },
+	{ "cflag", 0, "FLAG", false, TAKES_BUILD,
+	  "a flag for the compiler, as --cflag=-I/usr/include/x; may be repeated", NULL,
+	  set_cflag },
+	{ "assume-abi", 0, NULL, false, TAKES_BUILD,
+	  "trust that direct callers expect nothing beyond the ABI", NULL, set_assume_abi },
+	{ "json", 0, "pretty|short", true, TAKES_COMMON,
+	  "print a JSON document", "pretty short off", set_json },
+	{ "quiet", 'q', NULL, false, TAKES_COMMON, "print errors only", NULL, set_quiet },
+	{ "verbose", 'v', NULL, false, TAKES_COMMON, "print more; twice: debugging", NULL,
+	  set_verbose },
+	{ "help", 'h', NULL, false, TAKES_COMMON, "explain", NULL, set_help },
+	{ "version", 'V', NULL, false, TAKES_COMMON, "print the version", NULL, set_version },
+	{ NULL },
+};
+
+/* getopt's two tables for the options this verb knows. val is LONG_BASE + index throughout. */
+static void make_tables(const struct verb *verb, struct option *longs, char *shorts)
+{
+	*shorts++ = ':';	/* report a missing argument as ':' */
+	for (size_t i = 0; option_defs[i].name; i++) {
+		const struct option_def *def = &option_defs[i];
+
+		if (!option_known(def, verb))
+			continue;
+		longs->name = def->name;
+		longs->has_arg = !def->arg ? no_argument :
+				 def->arg_optional ? optional_argument : required_argument;
+		longs->flag = NULL;
+		longs->val = LONG_BASE + (int)i;
+		longs++;
+		if (!def->letter)
+			continue;
+		*shorts++ = def->letter;
+		if (def->arg)
+			*shorts++ = ':';
+	}
+	memset(longs, 0, sizeof(*longs));
+	*shorts = 0;
+}
+
+static const struct option_def *find_def(int c)
+{
+	if (c >= LONG_BASE)
+		return &option_defs[c - LONG_BASE];
+	for (const struct option_def *def = option_defs; def->name; def++)
+		if (def->letter == c)
+			return def;
+	return NULL;
+}
+
+static int bad_option(const struct verb *verb, int c, char **argv, struct ug_error *err)
+{
+	const struct option_def *def = optopt ? find_def(optopt) : NULL;
+
+	if (c == ':' && def)
+		return usage_error(err, "option --%s needs an argument: %s", def->name, def->arg);
+	if (def && option_known(def, verb))
+		return usage_error(err, "option --%s takes no argument", def->name);
+	if (optopt && optopt < LONG_BASE)
+		return usage_error(err, "unknown option -%c; try 'ugraft%s%s --help'", optopt,
+				   verb ? " " : "", verb ? verb->name : "");
+	return usage_error(err, "unknown option %s; try 'ugraft%s%s --help'", argv[optind - 1],
+			   verb ? " " : "", verb ? verb->name : "");
+}
+
+int options_parse(struct cli *cli, const struct verb *verb, int argc, char **argv,
+		  struct ug_error *err)
+{
+	struct option longs[MAX_OPTIONS];
+	char shorts[2 * MAX_OPTIONS + 2];
+	int c;
+
+	_Static_assert(sizeof(option_defs) / sizeof(option_defs[0]) <= MAX_OPTIONS, "tables");
+	make_tables(verb, longs, shorts);
+	opterr = 0;
+	optind = 0;	/* glibc: start anew */
+	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		const struct option_def *def = find_def(c);
+
+		if (c == '?' || c == ':' || !def)
+			return bad_option(verb, c, argv, err);
+		if (!def->set(cli, optarg))
+			return usage_error(err, "'%s' is no good for --%s=%s: %s",
+					   optarg ? optarg : "", def->name, def->arg, def->help);
+	}
+	cli->args = argv + optind;
+	cli->nargs = argc - optind;
+	return 0;
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "result.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "message.h"
+#include "text.h"
+
+static const char *const names[RESULT_STATES] = {
+	[RESULT_APPLIED] = "applied",
+	[RESULT_ALREADY] = "already",
+	[RESULT_NOT_APPLICABLE] = "not-applicable",
+	[RESULT_PENDING] = "pending",
+	[RESULT_REFUSED] = "refused",
+	[RESULT_FAILED] = "failed",
+	[RESULT_GONE] = "gone",
+};
+
+const char *result_name(enum result_state state)
+{
+	return names[state];
+}
+
+static enum result_state state_of(int rc, const struct ug_report *report)
+{
+	if (rc >= 0)
+		return report->outcome == UG_ALREADY ? RESULT_ALREADY :
+		       report->outcome == UG_PENDING ? RESULT_PENDING : RESULT_APPLIED;
+	if (rc == -UG_E_EXISTS)
+		return RESULT_ALREADY;
+	if (rc == -UG_E_GONE || rc == -ESRCH)
+		return RESULT_GONE;
+	if (rc == -UG_E_NO_OBJECT || rc == -UG_E_NO_PATCH)
+		return RESULT_NOT_APPLICABLE;
+	return ug_error_exit(rc) == UG_EXIT_REFUSED ? RESULT_REFUSED : RESULT_FAILED;
+}
+
+struct result *results_add(struct results *r, const struct target *target, int rc,
+			   const struct ug_report *report, const struct ug_error *err,
+			   const struct progress *progress)
+{
+	struct result *one;
+
+	r->v = xrealloc(r->v, r->n + 1, sizeof(*r->v));
+	one = &r->v[r->n++];
+	memset(one, 0, sizeof(*one));
+	one->target = *target;
+	one->state = state_of(rc, report);
+	if (rc < 0)
+		one->err = *err;
+	else
+		one->report = *report;
+	one->exit_code = one->state == RESULT_PENDING ? UG_EXIT_PENDING : ug_error_exit(rc);
+	if (one->exit_code == UG_EXIT_PENDING && progress && progress->any)
+		one->blockers = progress->last;
+	r->count[one->state]++;
+	return one;
+}
+
+void results_free(struct results *r)
+{
+	free(r->v);
+	memset(r, 0, sizeof(*r));
+}
+
+static bool counts(const struct result *one)
+{
+	return one->target.named ||
+	       (one->state != RESULT_GONE && one->state != RESULT_NOT_APPLICABLE);
+}
+
+int results_exit(const struct results *r)
+{
+	int code = -1;
+
+	if (!r->n)
+		return UG_EXIT_OK;
+	for (size_t i = 0; i < r->n; i++) {
+		if (!counts(&r->v[i]))
+			continue;
+		if (code >= 0 && code != r->v[i].exit_code)
+			return UG_EXIT_PARTIAL;
+		code = r->v[i].exit_code;
+	}
+	return code >= 0 ? code : UG_EXIT_ABSENT;
+}
+
+static json_t *report_json(const struct ug_report *rep)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "patch", json_clean(rep->patch));
+	json_object_set_new(o, "functions", json_integer(rep->functions));
+	json_object_set_new(o, "threads", json_integer(rep->threads));
+	json_object_set_new(o, "switched_at_once", json_integer(rep->switched_at_once));
+	json_object_set_new(o, "stops", json_integer(rep->stops));
+	json_object_set_new(o, "attempts", json_integer(rep->attempts));
+	json_object_set_new(o, "cured", json_integer(rep->cured));
+	json_object_set_new(o, "short_transfers", json_integer(rep->short_transfers));
+	json_object_set_new(o, "max_pause_ns", json_integer((json_int_t)rep->max_pause_ns));
+	json_object_set_new(o, "total_pause_ns", json_integer((json_int_t)rep->total_pause_ns));
+	json_object_set_new(o, "wall_ns", json_integer((json_int_t)rep->wall_ns));
+	json_object_set_new(o, "pinned_bytes", json_integer((json_int_t)rep->pinned_bytes));
+	json_object_set_new(o, "recovered", json_integer(rep->recovered));
+	return o;
+}
+
+static json_t *blockers_json(const struct ug_progress *g)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < g->nblockers && i < UG_BLOCKERS_MAX; i++) {
+		const struct ug_blocker *b = &g->blockers[i];
+		json_t *o = json_object();
+
+		json_object_set_new(o, "tid", json_integer(b->tid));
+		json_object_set_new(o, "comm", json_clean(b->comm));
+		json_object_set_new(o, "unreliable", json_boolean(b->unreliable));
+		json_object_set_new(o, "function", json_clean(b->function));
+		json_object_set_new(o, "reason", json_clean(b->reason));
+		json_object_set_new(o, "chain", json_clean(b->chain));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *result_json(const struct result *one)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "pid", json_integer(one->target.pid));
+	json_object_set_new(o, "comm", json_clean(one->target.comm));
+	json_object_set_new(o, "result", json_string(result_name(one->state)));
+	json_object_set_new(o, "exit", json_integer(one->exit_code));
+	if (one->err.code < 0)
+		json_object_set_new(o, "error", error_json(&one->err));
+	else
+		json_object_set_new(o, "report", report_json(&one->report));
+	if (one->blockers.nblockers)
+		json_object_set_new(o, "blockers", blockers_json(&one->blockers));
+	return o;
+}
+
+json_t *results_json(const struct results *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->n; i++)
+		json_array_append_new(list, result_json(&r->v[i]));
+	return list;
+}
+
+json_t *results_summary_json(const struct results *r)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "targets", json_integer((json_int_t)r->n));
+	for (int i = 0; i < RESULT_STATES; i++)
+		json_object_set_new(o, names[i], json_integer(r->count[i]));
+	return o;
+}
+
+char *results_summary(const struct results *r)
+{
+	char *s = xstrdup(text_count(r->n, "target"));
+	const char *sep = ": ";
+
+	for (int i = 0; i < RESULT_STATES; i++) {
+		cli_autofree char *before = s;
+
+		s = r->count[i] ? xasprintf("%s%s%u %s", before, sep, r->count[i], names[i]) :
+				  xstrdup(before);
+		if (r->count[i])
+			sep = ", ";
+	}
+	return s;
+}

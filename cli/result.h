@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The outcome of a verb for each of several targets, their summary, and the exit code.
+ *
+ *	state		exit	meaning
+ *	applied		0	done now
+ *	already		0	it was so
+ *	not-applicable	3	the process has nothing this is for
+ *	pending		4	goes on without us (--on-timeout=keep)
+ *	refused		5	by a safety rule
+ *	failed		1 4 6	anything else; "not in time, reversed" (4) and permission (6) too
+ *	gone		3	the process ended meanwhile
+ *
+ * Of targets found by a pattern those that are gone or not applicable do not count against
+ * success. Different exit codes among the others: UG_EXIT_PARTIAL.
+ */
+#ifndef UG_CLI_RESULT_H
+#define UG_CLI_RESULT_H
+
+#include <jansson.h>
+
+#include "progress.h"
+#include "targets.h"
+
+enum result_state {
+	RESULT_APPLIED,
+	RESULT_ALREADY,
+	RESULT_NOT_APPLICABLE,
+	RESULT_PENDING,
+	RESULT_REFUSED,
+	RESULT_FAILED,
+	RESULT_GONE,
+	RESULT_STATES
+};
+
+struct result {
+	struct target target;
+	enum result_state state;
+	int exit_code;
+	struct ug_report report;	/* when state is APPLIED, ALREADY or PENDING */
+	struct ug_error err;		/* otherwise */
+	struct ug_progress blockers;	/* the last ones seen, when not completed */
+};
+
+struct results {
+	struct result *v;
+	size_t n;
+	unsigned int count[RESULT_STATES];
+};
+
+const char *result_name(enum result_state state);
+
+/* Sort a call's return value into a state and exit code; adds to the list. */
+struct result *results_add(struct results *r, const struct target *target, int rc,
+			   const struct ug_report *report, const struct ug_error *err,
+			   const struct progress *progress);
+void results_free(struct results *r);
+
+int results_exit(const struct results *r);
+json_t *results_json(const struct results *r);		/* the list */
+json_t *results_summary_json(const struct results *r);
+
+/* "3 targets: 2 applied, 1 gone"; to be freed. */
+char *results_summary(const struct results *r);
+
+#endif

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* load, unload, recover: the verbs that change processes. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "message.h"
+#include "result.h"
+#include "targets.h"
+#include "text.h"
+
+struct change {
+	const char *operand;		/* patch file or patch name; NULL for recover */
+	const char *done;		/* "loaded", ... */
+	const char *already;
+	target_filter filter;		/* what `all` means */
+	const char *none;		/* said when that is nobody; NULL: then there is nothing to do */
+	int (*call)(pid_t pid, const char *operand, const struct ug_opts *opts,
+		    struct ug_report *report, struct ug_error *err);
+};
+
+/* Set by the handler, read by the library: back out, then return. A second signal kills. */
+static volatile int cancelled;
+
+static void on_signal(int signo)
+{
+	cancelled = 1;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART | SA_RESETHAND };
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	/* A reader of our output that goes away must not end us in the middle of a change. */
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void print_blockers(const struct cli *cli, const struct ug_progress *g)
+{
+	for (unsigned int i = 0; i < g->nblockers && i < UG_BLOCKERS_MAX; i++) {
+		cli_autofree char *s = progress_blocker(cli, &g->blockers[i]);
+
+		message(cli, "  waited for %s", s);
+	}
+}
+
+static void print_report(const struct change *change, const struct result *one,
+			 const char *who)
+{
+	const struct ug_report *rep = &one->report;
+
+	if (one->state == RESULT_ALREADY) {
+		printf("%s: %s\n", who, change->already);
+		return;
+	}
+	printf("%s: %s", who, one->state == RESULT_PENDING ? "pending" : change->done);
+	if (change->operand)
+		printf(", %s", text_count(rep->functions, "function"));
+	else
+		printf(", %s finished or rolled back", text_count(rep->recovered, "thing"));
+	if (rep->threads)
+		printf(", %s (%u at once)", text_count(rep->threads, "thread"),
+		       rep->switched_at_once);
+	if (rep->stops)
+		printf(", longest stop %s of %s", text_ns(rep->max_pause_ns),
+		       text_count(rep->stops, "stop"));
+	printf(", %s in all\n", text_ns(rep->wall_ns));
+	if (rep->pinned_bytes)
+		printf("  %s stay mapped: addresses of the patch may have escaped\n",
+		       text_bytes(rep->pinned_bytes));
+}
+
+static void print_warnings(const struct cli *cli, const struct result *one, const char *who)
+{
+	if (one->report.short_transfers)
+		message(cli, "%s: %s stopped in a transfer, which may return short", who,
+			text_count(one->report.short_transfers, "thread"));
+	print_blockers(cli, &one->blockers);
+}
+
+static void print_result(const struct cli *cli, const struct change *change,
+			 const struct result *one, bool alone)
+{
+	cli_autofree char *who = target_label(cli, &one->target);
+	cli_autofree char *why = NULL;
+
+	progress_wipe();
+	if (one->err.code >= 0) {
+		if (cli->verbosity >= 0)
+			print_report(change, one, who);
+		print_warnings(cli, one, who);
+		fflush(stdout);
+		return;
+	}
+	why = error_sentence(cli, &one->err);
+	if (alone)	/* the sentence names the process itself */
+		message(cli, "%s", why);
+	else
+		message(cli, "%s: %s: %s", who, result_name(one->state), why);
+	print_blockers(cli, &one->blockers);
+}
+
+static void on_log(int level, const char *line, void *ctx)
+{
+	const struct progress *progress = ctx;
+
+	log_line(progress->cli, level, line);
+}
+
+static void change_one(const struct cli *cli, const struct change *change,
+		       const struct target *target, bool alone, struct results *results)
+{
+	cli_autofree char *label = target_label(cli, target);
+	struct ug_opts opts = cli_opts(cli);
+	struct ug_report report = { 0 };
+	struct ug_error err = { 0 };
+	struct progress progress;
+	struct result *one;
+	int rc;
+
+	progress_start(&progress, cli, alone ? NULL : label);
+	opts.log = on_log;
+	opts.progress = progress_update;
+	opts.ctx = &progress;
+	opts.cancel = &cancelled;
+	if (cancelled)
+		rc = set_error(&err, -UG_E_INTERRUPTED, "interrupted before it was tried");
+	else
+		rc = change->call(target->pid, change->operand, &opts, &report, &err);
+	progress_wipe();
+	one = results_add(results, target, rc, &report, &err, &progress);
+	if (!cli->json)
+		print_result(cli, change, one, alone);
+}
+
+static int finish(const struct cli *cli, const struct targets *targets,
+		  const struct results *results)
+{
+	int code = results_exit(results);
+	cli_autofree char *summary = results_summary(results);
+
+	if (cli->json) {
+		json_t *root = document(cli);
+
+		json_object_set_new(root, "results", results_json(results));
+		json_object_set_new(root, "summary", results_summary_json(results));
+		json_object_set_new(root, "unreadable", json_integer((json_int_t)targets->unreadable));
+		json_object_set_new(root, "exit", json_integer(code));
+		print_document(cli, root);
+		return code;
+	}
+	if (targets->n > 1 && cli->verbosity >= 0)
+		printf("%s\n", summary);
+	if (targets->unreadable)
+		message(cli, "%s could not be looked at for lack of permission",
+			text_count(targets->unreadable, "process"));
+	return code;
+}
+
+/* `all`, and there is none. */
+static int nothing_found(const struct cli *cli, const struct change *change,
+			 const struct targets *targets)
+{
+	struct results none = { 0 };
+	struct ug_error err;
+
+	if (!change->none && !targets->unreadable)
+		return finish(cli, targets, &none);
+	if (targets->unreadable)
+		set_error(&err, -EPERM, "%zu processes may not be looked at, and no other is concerned",
+			  targets->unreadable);
+	else
+		set_error(&err, -ESRCH, "%s", change->none);
+	return fail(cli, &err);
+}
+
+static int run(const struct cli *cli, const struct change *change, char **args, int nargs,
+	       const void *filter_ctx)
+{
+	struct targets targets = { 0 };
+	struct results results = { 0 };
+	struct ug_error err;
+	int code;
+
+	if (targets_resolve(&targets, args, nargs, change->filter, filter_ctx, &err) < 0) {
+		code = fail(cli, &err);
+	} else if (!targets.n) {
+		code = nothing_found(cli, change, &targets);
+	} else {
+		catch_signals();
+		for (size_t i = 0; i < targets.n; i++)
+			change_one(cli, change, &targets.v[i], targets.n == 1, &results);
+		code = finish(cli, &targets, &results);
+	}
+	results_free(&results);
+	targets_free(&targets);
+	return code;
+}
+
+static int call_load(pid_t pid, const char *operand, const struct ug_opts *opts,
+		     struct ug_report *report, struct ug_error *err)
+{
+	return ug_load(pid, operand, opts, report, err);
+}
+
+static int call_unload(pid_t pid, const char *operand, const struct ug_opts *opts,
+		       struct ug_report *report, struct ug_error *err)
+{
+	return ug_unload(pid, operand, opts, report, err);
+}
+
+static int call_recover(pid_t pid, const char *operand, const struct ug_opts *opts,
+			struct ug_report *report, struct ug_error *err)
+{
+	return ug_recover(pid, opts, report, err);
+}
+
+int verb_load(struct cli *cli)
+{
+	struct change change = {
+		.operand = cli->args[0],
+		.done = "loaded",
+		.already = "already loaded",
+		.filter = target_is_applicable,
+		.none = "no process has an object of the builds the patch is for",
+		.call = call_load,
+	};
+	struct ug_error err;
+	struct ug_info *info;
+
+	/* Once, before any process is looked at: a bad file is one error, not one a target. */
+	if (ug_info(cli->args[0], &info, &err) < 0)
+		return fail(cli, &err);
+	ug_info_free(info);
+	return run(cli, &change, cli->args + 1, cli->nargs - 1, cli->args[0]);
+}
+
+int verb_unload(struct cli *cli)
+{
+	struct change change = {
+		.operand = cli->args[0],
+		.done = "unloaded",
+		.already = "not loaded",
+		.filter = target_has_patch,
+		.none = "no process has a patch of that name",
+		.call = call_unload,
+	};
+
+	return run(cli, &change, cli->args + 1, cli->nargs - 1, cli->args[0]);
+}
+
+int verb_recover(struct cli *cli)
+{
+	struct change change = {
+		.done = "recovered",
+		.already = "nothing to recover",
+		.filter = target_is_patched,
+		.call = call_recover,
+	};
+
+	return run(cli, &change, cli->args, cli->nargs, NULL);
+}

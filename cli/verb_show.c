@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* status, list, info: looking, nothing is stopped or changed. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "message.h"
+#include "table.h"
+#include "targets.h"
+#include "text.h"
+
+static const char *state_name(enum ug_patch_state state)
+{
+	switch (state) {
+	case UG_PATCH_ENABLED:
+		return "enabled";
+	case UG_PATCH_PATCHING:
+		return "patching";
+	case UG_PATCH_UNPATCHING:
+		return "unpatching";
+	case UG_PATCH_PREPARED:
+		return "prepared";
+	case UG_PATCH_LEFT:
+		return "left";
+	case UG_PATCH_PINNED:
+		return "pinned";
+	}
+	return "unknown";
+}
+
+static const char *state_color(enum ug_patch_state state)
+{
+	return state == UG_PATCH_ENABLED ? "green" :
+	       state == UG_PATCH_PREPARED ? "red" : "yellow";
+}
+
+static void print_functions(const struct cli *cli, const struct ug_patch_status *p)
+{
+	static const struct table_column columns[] = {
+		{ "  FUNCTION" }, { "OBJECT" }, { "ADDRESS" }, { "REPLACEMENT" }, { "ACTIVE" }, { NULL },
+	};
+	struct table t;
+
+	table_init(&t, cli, columns);
+	for (size_t i = 0; i < p->nfuncs; i++) {
+		const struct ug_func_status *f = &p->funcs[i];
+
+		table_row(&t);
+		table_cellf(&t, "  %s", f->name);
+		table_cell(&t, f->object, NULL);
+		table_cellf(&t, "0x%llx", (unsigned long long)f->address);
+		table_cellf(&t, "0x%llx", (unsigned long long)f->new_address);
+		table_cell(&t, f->active ? "yes" : "no", f->active ? "green" : NULL);
+	}
+	table_print(&t);
+}
+
+static void print_patch(const struct cli *cli, const struct ug_patch_status *p)
+{
+	cli_autofree char *name = text_clean(cli, p->name);
+	cli_autofree char *description = text_clean(cli, p->description);
+	cli_autofree char *cves = text_clean(cli, p->cves);
+
+	printf("  %u. %s: %s, %s, %s", p->order, name, state_name(p->state),
+	       text_count(p->nfuncs, "function"), text_bytes(p->bytes));
+	if (*description)
+		printf("; %s", description);
+	if (*cves)
+		printf(" (%s)", cves);
+	putchar('\n');
+	print_functions(cli, p);
+}
+
+/* One sentence that says how the process is. */
+static const char *condition(const struct ug_status *st)
+{
+	if (!st->patched)
+		return "not patched";
+	if (st->busy)
+		return "a controller is at work on it";
+	if (st->needs_recovery)
+		return "a controller died at work: 'ugraft recover' finishes it";
+	if (st->is_copy)
+		return "forked from a patched process";
+	return "patched";
+}
+
+static void print_status(const struct cli *cli, const struct ug_status *st)
+{
+	cli_autofree char *comm = text_clean(cli, st->comm);
+	cli_autofree char *exe = text_clean(cli, st->exe);
+
+	printf("%d %s (%s): %s", st->pid, comm, exe, condition(st));
+	if (st->patched)
+		printf(", %s, registry of %s", text_count(st->threads, "thread"),
+		       text_bytes(st->registry_bytes));
+	if (st->pending_threads)
+		printf(", %u of them not switched yet", st->pending_threads);
+	putchar('\n');
+	for (size_t i = 0; i < st->npatches; i++)
+		print_patch(cli, &st->patches[i]);
+	for (size_t i = 0; cli->verbosity > 0 && i < st->nlog; i++) {
+		cli_autofree char *line = text_clean(cli, st->log[i]);
+
+		printf("  log: %s\n", line);
+	}
+}
+
+static json_t *func_json(const struct ug_func_status *f)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "object", json_clean(f->object));
+	json_object_set_new(o, "name", json_clean(f->name));
+	json_object_set_new(o, "address", json_hex(f->address));
+	json_object_set_new(o, "new_address", json_hex(f->new_address));
+	json_object_set_new(o, "active", json_boolean(f->active));
+	return o;
+}
+
+static json_t *patch_json(const struct ug_patch_status *p)
+{
+	json_t *o = json_object();
+	json_t *funcs = json_array();
+
+	for (size_t i = 0; i < p->nfuncs; i++)
+		json_array_append_new(funcs, func_json(&p->funcs[i]));
+	json_object_set_new(o, "name", json_clean(p->name));
+	json_object_set_new(o, "description", json_clean(p->description));
+	json_object_set_new(o, "cves", json_clean(p->cves));
+	json_object_set_new(o, "state", json_string(state_name(p->state)));
+	json_object_set_new(o, "order", json_integer(p->order));
+	json_object_set_new(o, "bytes", json_integer((json_int_t)p->bytes));
+	json_object_set_new(o, "functions", funcs);
+	return o;
+}
+
+static json_t *status_json(const struct ug_status *st)
+{
+	json_t *o = json_object();
+	json_t *patches = json_array();
+	json_t *log = json_array();
+
+	for (size_t i = 0; i < st->npatches; i++)
+		json_array_append_new(patches, patch_json(&st->patches[i]));
+	for (size_t i = 0; i < st->nlog; i++)
+		json_array_append_new(log, json_clean(st->log[i]));
+	json_object_set_new(o, "pid", json_integer(st->pid));
+	json_object_set_new(o, "comm", json_clean(st->comm));
+	json_object_set_new(o, "exe", json_clean(st->exe));
+	json_object_set_new(o, "patched", json_boolean(st->patched));
+	json_object_set_new(o, "needs_recovery", json_boolean(st->needs_recovery));
+	json_object_set_new(o, "is_copy", json_boolean(st->is_copy));
+	json_object_set_new(o, "busy", json_boolean(st->busy));
+	json_object_set_new(o, "threads", json_integer(st->threads));
+	json_object_set_new(o, "pending_threads", json_integer(st->pending_threads));
+	json_object_set_new(o, "registry_bytes", json_integer((json_int_t)st->registry_bytes));
+	json_object_set_new(o, "patches", patches);
+	json_object_set_new(o, "log", log);
+	return o;
+}
+
+static const struct table_column list_columns[] = {
+	{ "PID", TABLE_RIGHT }, { "COMM" }, { "PATCH" }, { "STATE" }, { "FUNCS", TABLE_RIGHT },
+	{ "SIZE", TABLE_RIGHT }, { "DESCRIPTION", TABLE_WRAP }, { NULL },
+};
+
+static void list_rows(struct table *t, const struct ug_status *st)
+{
+	for (size_t i = 0; i < st->npatches; i++) {
+		const struct ug_patch_status *p = &st->patches[i];
+
+		table_row(t);
+		table_cellf(t, "%d", st->pid);
+		table_cell(t, st->comm, NULL);
+		table_cell(t, p->name, NULL);
+		table_cell(t, state_name(p->state), state_color(p->state));
+		table_cellf(t, "%zu", p->nfuncs);
+		table_cell(t, text_bytes(p->bytes), NULL);
+		table_cellf(t, "%s%s%s", p->cves, *p->cves ? " " : "", p->description);
+	}
+}
+
+/* What status and list have in common: the processes asked for, one answer each. */
+struct show {
+	const struct cli *cli;
+	bool table;			/* list: rows of a table; status: sentences */
+	struct table rows;
+	json_t *found;
+	size_t n;			/* answers */
+	int exit_code;
+};
+
+static void show_error(struct show *show, const struct target *target, const struct ug_error *err)
+{
+	int code = error_exit(err);
+
+	/* Found by a pattern and gone since, or another user's: not what was asked for. */
+	if (!target->named && (code == UG_EXIT_ABSENT || code == UG_EXIT_PERMISSION))
+		return;
+	show->exit_code = show->exit_code && show->exit_code != code ? UG_EXIT_PARTIAL : code;
+	if (show->cli->json) {
+		json_t *o = json_object();
+
+		json_object_set_new(o, "pid", json_integer(target->pid));
+		json_object_set_new(o, "error", error_json(err));
+		json_array_append_new(show->found, o);
+	} else {
+		cli_autofree char *text = error_sentence(show->cli, err);
+
+		message(show->cli, "%d: %s", target->pid, text);
+	}
+}
+
+static void show_one(struct show *show, const struct target *target)
+{
+	struct ug_status *st;
+	struct ug_error err;
+
+	if (ug_status(target->pid, &st, &err) < 0) {
+		show_error(show, target, &err);
+		return;
+	}
+	show->n++;
+	if (show->cli->json)
+		json_array_append_new(show->found, status_json(st));
+	else if (show->table)
+		list_rows(&show->rows, st);
+	else
+		print_status(show->cli, st);
+	ug_status_free(st);
+}
+
+static void show_end(struct show *show, const struct targets *targets)
+{
+	const struct cli *cli = show->cli;
+
+	if (show->n && show->exit_code)
+		show->exit_code = UG_EXIT_PARTIAL;
+	if (show->table)
+		table_print(&show->rows);
+	if (cli->json) {
+		json_t *root = document(cli);
+
+		json_object_set(root, "processes", show->found);
+		json_object_set_new(root, "unreadable", json_integer((json_int_t)targets->unreadable));
+		json_object_set_new(root, "exit", json_integer(show->exit_code));
+		print_document(cli, root);
+		return;
+	}
+	if (!targets->n && cli->verbosity >= 0)
+		message(cli, "no process is patched");
+	if (targets->unreadable && cli->verbosity > 0)
+		message(cli, "%zu processes could not be looked at for lack of permission",
+			targets->unreadable);
+}
+
+static int show(const struct cli *cli, bool table)
+{
+	static char all[] = "all";
+	char *everything[] = { all };
+	struct show s = { .cli = cli, .table = table };
+	struct targets targets = { 0 };
+	struct ug_error err;
+
+	if (targets_resolve(&targets, cli->nargs ? cli->args : everything,
+			    cli->nargs ? cli->nargs : 1, target_is_patched, NULL, &err) < 0) {
+		targets_free(&targets);
+		return fail(cli, &err);
+	}
+	s.found = json_array();
+	if (table)
+		table_init(&s.rows, cli, list_columns);
+	for (size_t i = 0; i < targets.n; i++)
+		show_one(&s, &targets.v[i]);
+	show_end(&s, &targets);
+	json_decref(s.found);
+	targets_free(&targets);
+	return s.exit_code;
+}
+
+int verb_status(struct cli *cli)
+{
+	return show(cli, false);
+}
+
+int verb_list(struct cli *cli)
+{
+	return show(cli, true);
+}
