@@ -220,12 +220,16 @@ static enum step step_signal(struct unwind *u)
 	return STEP_ON;
 }
 
-static bool at_signal_frame(struct unwind *u)
+/*
+ * A signal return is not called, so where the return address follows a call nobody needs to
+ * look at the code there (two system calls a frame).
+ */
+static bool at_signal_frame(struct unwind *u, bool called)
 {
 	if (u->exact)
 		return ug_in_restorer(u->ctx, u->reg[RA],
 				      u->known & 1u << RAX ? u->reg[RAX] : 0);
-	return ug_is_restorer(u->ctx, u->reg[RA]);
+	return !called && ug_is_restorer(u->ctx, u->reg[RA]);
 }
 
 /* ---- frames by CFI ---- */
@@ -242,10 +246,11 @@ static Dwarf_Frame *find_frame(struct unwind *u, struct ug_object *obj, ug_raddr
 	return u->cache[slot].frame;
 }
 
+/* Column RA is the PC of the frame itself: the rule of a PLT computes with it. */
 static bool frame_cfa(struct unwind *u, Dwarf_Frame *frame, uint64_t *ret)
 {
 	const struct ug_dwarf_env env = {
-		.reg = u->reg, .known = u->known & ~(1u << RA), .read = eval_read, .read_ctx = u,
+		.reg = u->reg, .known = u->known, .read = eval_read, .read_ctx = u,
 	};
 	enum ug_dwarf_kind kind;
 	Dwarf_Op *ops;
@@ -262,7 +267,7 @@ static enum rule frame_register(struct unwind *u, Dwarf_Frame *frame, int regno,
 				uint64_t *ret)
 {
 	const struct ug_dwarf_env env = {
-		.reg = u->reg, .known = u->known & ~(1u << RA), .cfa = cfa, .have_cfa = true,
+		.reg = u->reg, .known = u->known, .cfa = cfa, .have_cfa = true,
 		.read = eval_read, .read_ctx = u,
 	};
 	enum ug_dwarf_kind kind;
@@ -275,6 +280,8 @@ static enum rule frame_register(struct unwind *u, Dwarf_Frame *frame, int regno,
 	if (!nops && ops) {
 		return RULE_UNDEFINED;
 	} else if (!nops) {
+		if (regno == RA)
+			return RULE_FAILED;
 		if (!(u->known >> regno & 1))
 			return RULE_UNDEFINED;
 		*ret = u->reg[regno];
@@ -301,18 +308,14 @@ static enum rule frame_register(struct unwind *u, Dwarf_Frame *frame, int regno,
 static enum rule caller_registers(struct unwind *u, Dwarf_Frame *frame, uint64_t cfa,
 				  uint64_t *reg, uint32_t *known)
 {
-	enum rule rule;
-
 	*known = 1u << RSP;
 	reg[RSP] = cfa;
 	for (int i = 0; i < RA; i++) {
 		if (i != RSP && frame_register(u, frame, i, cfa, &reg[i]) == RULE_VALUE)
 			*known |= 1u << i;
 	}
-	rule = frame_register(u, frame, RA, cfa, &reg[RA]);
-	if (rule == RULE_VALUE)
-		*known |= 1u << RA;
-	return rule;
+	*known |= 1u << RA;
+	return frame_register(u, frame, RA, cfa, &reg[RA]);
 }
 
 /*
@@ -376,31 +379,40 @@ static enum step step_cfi(struct unwind *u, struct ug_object *obj, ug_raddr_t pc
 
 /* ---- the walk ---- */
 
-static enum step step_object(struct unwind *u, ug_raddr_t as, bool ours)
+/* The object whose text the frame executes, NULL when there is none. */
+static struct ug_object *text_object(struct unwind *u, ug_raddr_t lookup)
 {
-	struct ug_object *obj = ug_objects_find(u->ctx->objects, as);
-	ug_raddr_t lookup = u->exact ? as : as - 1;
+	struct ug_object *obj = ug_objects_find(u->ctx->objects, lookup);
 
-	if (!obj || !ug_object_is_text(obj, lookup, 1))
-		return doubt(u, "not in the text of a known object");
-	if (!u->exact && !ours && !ug_call_before(obj, as))
-		return doubt(u, "return address does not follow a call");
-	return step_cfi(u, obj, lookup);
+	return obj && ug_object_is_text(obj, lookup, 1) ? obj : NULL;
+}
+
+/* Displaced code is unwound as the code it was taken from; it holds no calls. */
+static enum step step_same_as(struct unwind *u, ug_raddr_t as)
+{
+	struct ug_object *obj = u->exact ? text_object(u, as) : NULL;
+
+	return obj ? step_cfi(u, obj, as) : doubt(u, "not in the text of a known object");
 }
 
 static enum step step(struct unwind *u)
 {
-	ug_raddr_t pc = u->reg[RA];
+	ug_raddr_t pc = u->reg[RA], lookup = u->exact ? pc : pc - 1;
 	struct ug_own_frame own = { 0 };
+	struct ug_object *obj;
+	bool called;
 
-	if (u->ctx->own_code && u->ctx->own_code(u->ctx->own_ctx, u->exact ? pc : pc - 1, &own)) {
-		if (own.same_as)
-			return step_object(u, own.same_as, true);
-		return step_fixed(u, own.cfa_offset);
-	}
-	if (at_signal_frame(u))
+	if (u->ctx->own_code && u->ctx->own_code(u->ctx->own_ctx, lookup, &own))
+		return own.same_as ? step_same_as(u, own.same_as) : step_fixed(u, own.cfa_offset);
+	obj = text_object(u, lookup);
+	called = obj && !u->exact && ug_call_before(obj, pc);
+	if (at_signal_frame(u, called))
 		return step_signal(u);
-	return step_object(u, pc, false);
+	if (!obj)
+		return doubt(u, "not in the text of a known object");
+	if (!u->exact && !called)
+		return doubt(u, "return address does not follow a call");
+	return step_cfi(u, obj, lookup);
 }
 
 static bool walk(struct unwind *u, ug_unwind_visit_t visit, void *visit_ctx)
