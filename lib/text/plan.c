@@ -154,6 +154,15 @@ static bool refuse(struct refusal *r, int code, ug_raddr_t addr, const char *why
 	return false;
 }
 
+static bool is_reserved(const struct ug_text *text, ug_raddr_t addr, size_t len)
+{
+	for (size_t i = 0; i < text->reserved.n; i++) {
+		if (addr < text->reserved.v[i].end && addr + len > text->reserved.v[i].start)
+			return true;
+	}
+	return text->reserve_failed;
+}
+
 /* How many bytes of whole instructions cover len; false with the reason. */
 static bool measure(const struct ug_text *text, const struct ug_site_plan *plan, size_t len,
 		    size_t *ret_moved, bool *ret_nops, struct refusal *why)
@@ -177,7 +186,8 @@ static bool measure(const struct ug_text *text, const struct ug_site_plan *plan,
 		off += insn.len;
 		if (!ug_insn_ends_flow(&insn) || off >= len)
 			continue;
-		if (!is_padding(text, at + off, len - off))
+		if (!is_padding(text, at + off, len - off) ||
+		    is_reserved(text, at + off, len - off))
 			return refuse(why, -UG_E_TOO_SHORT, at + off,
 				      "the function ends in them and what follows is in use");
 		off = len;
@@ -225,7 +235,7 @@ static bool pad_fits(struct ug_text *text, ug_raddr_t addr)
 {
 	ug_raddr_t src;
 
-	return !crosses_page(addr, 5) && is_padding(text, addr, 5) &&
+	return !is_reserved(text, addr, 5) && !crosses_page(addr, 5) && is_padding(text, addr, 5) &&
 	       !ug_text_branch_into(text, addr, addr + 5, 0, 0, &src);
 }
 
@@ -338,27 +348,33 @@ static int collect_parts(struct ug_text *text, const struct ug_flow *flow, const
 	return 0;
 }
 
+static int plan_function(struct ug_text *text, const char *name, struct ug_site_plan *plan,
+			 struct ug_error *err)
+{
+	struct ug_flow flow;
+	int ret = ug_flow_run(text, plan->func, plan->size, &flow, err);
+
+	if (ret < 0)
+		return ret;
+	if (flow.parts.n == 0)
+		ret = ug_err(err, -UG_E_NO_SYMBOL, "0x%llx is not text of %s",
+			     (unsigned long long)plan->func, text->obj->name);
+	if (ret >= 0)
+		ret = plan_entry(text, &flow, plan, err);
+	if (ret >= 0)
+		ret = collect_parts(text, &flow, name, plan, err);
+	ug_flow_free(&flow);
+	return ret;
+}
+
 int ug_text_plan(struct ug_text *text, ug_raddr_t func, uint64_t size, const char *name,
 		 unsigned int flags, struct ug_site_plan *ret, struct ug_error *err)
 {
 	struct ug_site_plan plan = { .func = func };
-	struct ug_flow flow;
-	int r;
+	int r = identify(text, name, size, flags, &plan, err);
 
-	r = identify(text, name, size, flags, &plan, err);
-	if (r < 0)
-		return r;
-	r = ug_flow_run(text, func, plan.size, &flow, err);
-	if (r < 0)
-		return r;
-	if (flow.parts.n == 0)
-		r = ug_err(err, -UG_E_NO_SYMBOL, "0x%llx is not text of %s",
-			   (unsigned long long)func, text->obj->name);
 	if (r >= 0)
-		r = plan_entry(text, &flow, &plan, err);
-	if (r >= 0)
-		r = collect_parts(text, &flow, name, &plan, err);
-	ug_flow_free(&flow);
+		r = plan_function(text, name, &plan, err);
 	if (r < 0) {
 		ug_site_plan_free(&plan);
 		if (err)

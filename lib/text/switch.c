@@ -181,7 +181,55 @@ static bool read_table(struct ug_flow *flow, const struct table *t)
 	return t->n ? i == t->n : i > 0;
 }
 
-/* movslq (B,I,4),X before addr, where X is what `add` made the target of. */
+/* Do all entries look like jump targets of the function? */
+static bool validates(struct ug_flow *flow, const struct table *t)
+{
+	size_t n = t->n ? t->n : 2;
+	ug_raddr_t target;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!read_entry(flow, t, i, &target) || !plausible(flow, target))
+			return false;
+	}
+	return true;
+}
+
+static bool try_candidates(struct ug_flow *flow, size_t part, struct table *t)
+{
+	/* By index: following a table may add parts. */
+	ug_raddr_t start = flow->parts.v[part].start, end = flow->parts.v[part].end;
+	struct ug_insn insn;
+	bool found = false;
+	size_t left;
+
+	for (ug_raddr_t at = start; at < end; at++) {
+		if (!flow->parts.v[part].seen[at - start] ||
+		    !ug_text_decode(flow->text, at, &insn) ||
+		    insn.z.mnemonic != ZYDIS_MNEMONIC_LEA || !insn.rip_disp ||
+		    ug_text_bytes(flow->text, insn.rip_target, &left))
+			continue;
+		t->addr = insn.rip_target;
+		if (validates(flow, t))
+			found |= read_table(flow, t);
+	}
+	return found;
+}
+
+/*
+ * The base was loaded far away (out of a loop, spilled). It is the address of something that
+ * the function takes somewhere; every such thing that can be read as a table of jumps into
+ * the function is taken for one. Too many only delay.
+ */
+static bool any_base(struct ug_flow *flow, struct table *t)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < flow->parts.n && !flow->nomem; i++)
+		found |= try_candidates(flow, i, t);
+	return found;
+}
+
+/* movslq (B,I,4),X before the add: follow the table; false when it is not understood. */
 static bool offset_table(struct ug_flow *flow, const struct ug_insn *add, struct table *ret)
 {
 	ZydisRegister regs[2] = { op_reg(add, 0), op_reg(add, 1) };
@@ -197,11 +245,11 @@ static bool offset_table(struct ug_flow *flow, const struct ug_insn *add, struct
 		if (load.z.mnemonic != ZYDIS_MNEMONIC_MOVSXD || !mem || mem->scale != 4 ||
 		    wide(mem->base) != regs[!i])
 			continue;
-		if (!find_base(flow, load.addr, regs[!i], &ret->addr))
-			continue;
 		ret->offsets = true;
 		ret->n = find_bound(flow, load.addr, wide(mem->index));
-		return true;
+		if (find_base(flow, load.addr, regs[!i], &ret->addr))
+			return read_table(flow, ret);
+		return any_base(flow, ret);
 	}
 	return false;
 }
@@ -271,7 +319,7 @@ void ug_flow_indirect(struct ug_flow *flow, ug_raddr_t addr)
 		return;
 	mem = source(flow, &jmp, &def, &have_def);
 	if (have_def && def.z.mnemonic == ZYDIS_MNEMONIC_ADD) {
-		if (!offset_table(flow, &def, &table) || !read_table(flow, &table))
+		if (!offset_table(flow, &def, &table))
 			ug_flow_doubt(flow, addr, "a jump table of it is not understood");
 		return;
 	}

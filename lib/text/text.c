@@ -205,6 +205,7 @@ void ug_text_close(struct ug_text *text)
 	ug_vec_free(&text->code);
 	ug_vec_free(&text->branches);
 	ug_vec_free(&text->owned);
+	ug_vec_free(&text->reserved);
 	free(text);
 }
 
@@ -392,4 +393,14 @@ bool ug_text_called_directly(struct ug_text *text, ug_raddr_t func)
 	if (sym && sym->addr == func && func + sym->size > end)
 		end = func + sym->size;
 	return ug_text_branch_into(text, func, func + 1, func, end, &src);
+}
+
+void ug_text_reserve(struct ug_text *text, ug_raddr_t addr, size_t len)
+{
+	struct ug_span *s = ug_vec_add(&text->reserved);
+
+	if (s)
+		*s = (struct ug_span){ addr, addr + len };
+	else
+		text->reserve_failed = true;
 }

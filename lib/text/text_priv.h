@@ -31,6 +31,8 @@ struct ug_text {
 	UG_VEC(struct ug_code) code;
 	UG_VEC(struct ug_branch) branches;	/* sorted by target */
 	UG_VEC(struct ug_span) owned;		/* union of FDEs and symbols, sorted, disjoint */
+	UG_VEC(struct ug_span) reserved;
+	bool reserve_failed;			/* no memory: no padding is free any more */
 };
 
 /* The bytes at addr and how many follow in the same segment; NULL: not text. */
