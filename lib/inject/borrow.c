@@ -14,6 +14,7 @@
 
 #define DEFAULT_TIMEOUT_US 1000000
 #define STOP_TIMEOUT_US 20000	/* for one candidate: there may be better ones */
+#define WATCHDOG_BASE_US 250000	/* a session is cut off after 20 times that: 5 s */
 #define PAUSE_MIN_US 500
 #define PAUSE_MAX_US 16000
 
@@ -239,7 +240,10 @@ int ug_borrow(struct ug_proc *p, const struct ug_maps *maps, const struct ug_gad
 	      unsigned int flags, uint64_t timeout_us, struct ug_borrowed *b,
 	      struct ug_error *err)
 {
-	const struct ug_stop_opts opts = { .timeout_us = STOP_TIMEOUT_US };
+	const struct ug_stop_opts opts = {
+		.budget_us = WATCHDOG_BASE_US,
+		.timeout_us = STOP_TIMEOUT_US,
+	};
 	struct search s = {
 		.p = p, .maps = maps, .g = g, .flags = flags, .b = b,
 		.start_ns = ug_now_ns(),

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * killat N CMD ARGS...	run CMD; SIGKILL it and all it has created by fork, vfork and clone
+ *			when their N-th system call (counted together) is about to begin
+ * killat -c CMD ARGS...	print how many system calls CMD makes
+ * killat -p ...	count from the first ptrace(2) call on
+ *
+ * The name of the fatal call is printed. Exit: 0 killed, 3 CMD ended before, 1 error.
+ * Processes that CMD itself traces are not touched, unless they are its children.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define TRACKED_MAX 256
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+#define OPTIONS                                                                                    \
+	(PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |  \
+	 PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL)
+
+static pid_t tracked[TRACKED_MAX];
+static size_t n_tracked;
+static unsigned long count, fatal;
+static bool from_ptrace, counting, print_count, started;
+
+static const char *call_name(long nr)
+{
+	static const struct { long nr; const char *name; } names[] = {
+#define N(x) { SYS_##x, #x }
+		N(read), N(write), N(open), N(openat), N(close), N(fstat), N(newfstatat), N(lseek),
+		N(mmap), N(mprotect), N(munmap), N(brk), N(rt_sigaction), N(rt_sigprocmask),
+		N(ioctl), N(pread64), N(pwrite64), N(access), N(clone), N(clone3), N(fork),
+		N(vfork), N(execve), N(exit), N(exit_group), N(wait4), N(waitid), N(kill), N(tgkill),
+		N(fcntl), N(flock), N(getdents64), N(readlink), N(readlinkat), N(ptrace), N(prctl),
+		N(futex), N(nanosleep), N(clock_nanosleep), N(mlockall), N(sched_setscheduler),
+		N(sched_getparam), N(sched_getscheduler), N(timer_create), N(timer_settime),
+		N(timer_delete), N(rt_sigtimedwait), N(pidfd_open), N(kcmp), N(process_vm_readv),
+		N(madvise), N(unlink), N(unlinkat), N(getpid), N(gettid), N(rseq), N(set_robust_list),
+		N(prlimit64), N(getrandom), N(poll), N(ppoll), N(pipe2), N(socketpair), N(faccessat),
+		N(faccessat2), N(sched_setparam), N(arch_prctl), N(set_tid_address),
+#undef N
+	};
+	static char other[32];
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (names[i].nr == nr)
+			return names[i].name;
+	snprintf(other, sizeof(other), "syscall_%ld", nr);
+	return other;
+}
+
+static void add(pid_t tid)
+{
+	for (size_t i = 0; i < n_tracked; i++)
+		if (tracked[i] == tid)
+			return;
+	if (n_tracked < TRACKED_MAX)
+		tracked[n_tracked++] = tid;
+}
+
+static void drop(pid_t tid)
+{
+	for (size_t i = 0; i < n_tracked; i++)
+		if (tracked[i] == tid) {
+			tracked[i] = tracked[--n_tracked];
+			return;
+		}
+}
+
+/* All of them, then wait until they are dead: who calls us looks at what they left behind. */
+static void kill_all(void)
+{
+	int status;
+
+	for (size_t i = 0; i < n_tracked; i++)
+		kill(tracked[i], SIGKILL);
+	while (n_tracked) {
+		pid_t tid = waitpid(-1, &status, __WALL);
+
+		if (tid < 0 && errno == ECHILD)
+			return;
+		if (tid > 0 && (WIFEXITED(status) || WIFSIGNALED(status)))
+			drop(tid);
+	}
+}
+
+/* A system call stop: true when it is the fatal one. */
+static bool counted(pid_t tid)
+{
+	struct __ptrace_syscall_info info;
+
+	if (ptrace(PTRACE_GET_SYSCALL_INFO, tid, sizeof(info), &info) <= 0 ||
+	    info.op != PTRACE_SYSCALL_INFO_ENTRY)
+		return false;
+	if (info.entry.nr == SYS_ptrace)
+		counting = true;
+	if (!counting || ++count != fatal)
+		return false;
+	printf("%s\n", call_name((long)info.entry.nr));
+	return true;
+}
+
+/* Go on from a stop; true when all is to be killed. */
+static bool handle(pid_t tid, int status)
+{
+	int event = status >> 16, sig = WSTOPSIG(status);
+	unsigned long child;
+
+	if (sig == SYSCALL_STOP && counted(tid))
+		return true;
+	if (event == PTRACE_EVENT_EXEC && !started) {
+		started = true;
+		counting = !from_ptrace;
+	} else if (event == PTRACE_EVENT_FORK || event == PTRACE_EVENT_VFORK ||
+		   event == PTRACE_EVENT_CLONE) {
+		if (!ptrace(PTRACE_GETEVENTMSG, tid, 0, &child))
+			add((pid_t)child);
+	}
+	if (event == PTRACE_EVENT_STOP && sig != SIGTRAP)
+		ptrace(PTRACE_LISTEN, tid, 0, 0);
+	else
+		ptrace(PTRACE_SYSCALL, tid, 0, event || sig == SYSCALL_STOP ? 0 : (long)sig);
+	return false;
+}
+
+static int trace(pid_t first)
+{
+	int status, result = 1;
+	pid_t tid;
+
+	while ((tid = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR) {
+		if (tid <= 0)
+			continue;
+		if (WIFSTOPPED(status)) {
+			add(tid);
+			if (handle(tid, status)) {
+				kill_all();
+				return 0;
+			}
+			continue;
+		}
+		drop(tid);
+		if (tid == first)
+			result = 3;
+	}
+	if (print_count)
+		printf("%lu\n", count);
+	return print_count && result == 3 ? 0 : result;
+}
+
+static pid_t start(char **argv)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		raise(SIGSTOP);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, WUNTRACED) != pid ||
+	    ptrace(PTRACE_SEIZE, pid, 0, OPTIONS) || kill(pid, SIGCONT))
+		return -1;
+	add(pid);
+	/* To the event stop of SIGCONT, or the group stop: both end up in handle(). */
+	ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+	return pid;
+}
+
+int main(int argc, char **argv)
+{
+	pid_t pid;
+	int opt;
+
+	while ((opt = getopt(argc, argv, "+cp")) != -1) {
+		if (opt == '?')
+			return 1;
+		print_count |= opt == 'c';
+		from_ptrace |= opt == 'p';
+	}
+	if (!print_count && optind < argc)
+		fatal = strtoul(argv[optind++], NULL, 10);
+	if (optind >= argc || (!print_count && !fatal)) {
+		fprintf(stderr, "usage: killat [-p] N|-c CMD ARGS...\n");
+		return 1;
+	}
+	pid = start(argv + optind);
+	if (pid < 0) {
+		perror("killat");
+		return 1;
+	}
+	return trace(pid);
+}
