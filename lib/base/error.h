@@ -13,6 +13,8 @@
 #include "ugraft/error.h"
 
 #define ug_must_check __attribute__((warn_unused_result))
+/* A result that may be ignored, on purpose: best effort, or an undo that cannot do better. */
+#define ug_ignore(expr) do { if ((expr) < 0) { } } while (0)
 #define ug_printf(f, a) __attribute__((format(printf, f, a)))
 
 /* Fill *err and return code. Clears the place (pid, tid, object, function, address). */

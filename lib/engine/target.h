@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A target under work: the pinned process with everything the engine knows of it. Opened
+ * once per operation; the registry is read anew after each change (ug_target_reload), so
+ * every operation starts from what is really in the process.
+ */
+#ifndef UG_ENGINE_TARGET_H
+#define UG_ENGINE_TARGET_H
+
+#include "engine/registry.h"
+#include "object/object.h"
+#include "ugraft/ugraft.h"
+
+struct ug_target {
+	struct ug_proc proc;
+	struct ug_maps maps;
+	struct ug_objects objects;
+	struct ug_registry reg;
+	ug_raddr_t main_stack_top;
+	bool rdfsbase;			/* the target may execute rdfsbase */
+
+	/* of this operation */
+	unsigned int flags;		/* enum ug_opt_flags */
+	uint64_t max_pause_us;		/* 0: default */
+	uint64_t deadline_ns;		/* CLOCK_MONOTONIC; of the transition */
+	struct ug_report *report;
+	const struct ug_notify *notify;
+};
+
+/* How an operation tells of its progress and hears of a cancellation. */
+struct ug_notify {
+	void (*progress)(const struct ug_progress *progress, void *ctx);
+	bool (*cancelled)(void *ctx);
+	void *ctx;
+};
+
+enum {
+	UG_TARGET_LOCK = 1 << 0,	/* be the only controller */
+	UG_TARGET_OBJECTS = 1 << 1,	/* find the objects, load their symbols and CFI */
+};
+
+int ug_target_open(pid_t pid, unsigned int what, struct ug_target *ret, struct ug_error *err) ug_must_check;
+void ug_target_close(struct ug_target *t);
+
+/* Read maps and registry again. */
+int ug_target_reload(struct ug_target *t, struct ug_error *err) ug_must_check;
+
+/* Name of the object that holds addr, or "?". */
+const char *ug_target_object_name(const struct ug_target *t, ug_raddr_t addr);
+
+#endif
