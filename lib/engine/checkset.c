@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/checkset.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/gate.h"
+
+static struct ug_item *add_item(struct ug_checkset *cs, struct ug_item item, struct ug_error *err)
+{
+	if (cs->nitems == cs->cap) {
+		size_t cap = cs->cap ? cs->cap * 2 : 64;
+		struct ug_item *grown = reallocarray(cs->items, cap, sizeof(*grown));
+
+		if (!grown) {
+			(void)ug_err(err, -ENOMEM, "out of memory");
+			return NULL;
+		}
+		cs->items = grown;
+		cs->cap = cap;
+	}
+	cs->items[cs->nitems] = item;
+	return &cs->items[cs->nitems++];
+}
+
+static int add_range(struct ug_checkset *cs, ug_raddr_t start, ug_raddr_t end,
+		     enum ug_range_kind kind, struct ug_error *err)
+{
+	struct ug_range r = {
+		.start = start, .end = end, .kind = kind, .id = (unsigned int)cs->nitems - 1,
+	};
+
+	return ug_rangeset_add(&cs->ranges, r, err);
+}
+
+static int add_ranges(struct ug_checkset *cs, const struct ug_seg *seg, uint32_t first, uint32_t n,
+		      struct ug_error *err)
+{
+	const struct ug_reg_range *ranges = ug_seg_ranges(seg);
+	int r = 0;
+
+	for (uint32_t i = first; r == 0 && i < first + n; i++)
+		r = add_range(cs, ranges[i].start, ranges[i].end,
+			      (enum ug_range_kind)ranges[i].kind, err);
+	return r;
+}
+
+static int add_site(struct ug_checkset *cs, const struct ug_seg *seg, size_t index, uint32_t i,
+		    struct ug_error *err)
+{
+	const struct ug_reg_site *s = &ug_seg_sites(seg)[i];
+	struct ug_item item = {
+		.kind = UG_ITEM_ORIGINAL, .seg = index, .index = i, .func = s->func,
+		.name = ug_seg_str(seg, s->name),
+	};
+	int r;
+
+	if (!add_item(cs, item, err))
+		return -ENOMEM;
+	r = add_ranges(cs, seg, s->range, s->nranges, err);
+	if (r < 0)
+		return r;
+	item.kind = UG_ITEM_BYTES;
+	if (!add_item(cs, item, err))
+		return -ENOMEM;
+	r = add_range(cs, s->at, s->at + s->len, UG_RANGE_BYTES, err);
+	if (r == 0 && s->pad_at)
+		r = add_range(cs, s->pad_at, s->pad_at + 5, UG_RANGE_BYTES, err);
+	if (r < 0)
+		return r;
+	item.kind = UG_ITEM_DISPLACED;
+	item.entry = s->displaced;
+	if (!add_item(cs, item, err))
+		return -ENOMEM;
+	return add_range(cs, s->displaced, s->displaced + s->displaced_len, UG_RANGE_JUMPED, err);
+}
+
+static int add_sites(struct ug_checkset *cs, const struct ug_seg *seg, size_t index,
+		     struct ug_error *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < seg->sites->nsites; i++)
+		r = add_site(cs, seg, index, i, err);
+	return r;
+}
+
+static int add_patch(struct ug_checkset *cs, const struct ug_seg *seg, size_t index,
+		     struct ug_error *err)
+{
+	const struct ug_reg_patch *p = seg->patch;
+	const char *name = ug_seg_str(seg, p->name);
+	struct ug_item other = { .kind = UG_ITEM_OTHER, .seg = index, .name = name, .patch = name };
+	int r;
+
+	for (uint32_t i = 0; i < p->nfuncs; i++) {
+		const struct ug_reg_func *f = &ug_seg_funcs(seg)[i];
+		struct ug_item item = {
+			.kind = UG_ITEM_VERSION, .seg = index, .index = i, .func = f->func,
+			.entry = f->entry, .name = ug_seg_str(seg, f->name), .patch = name,
+		};
+
+		if (!add_item(cs, item, err))
+			return -ENOMEM;
+		r = add_ranges(cs, seg, f->range, f->nranges, err);
+		if (r < 0)
+			return r;
+	}
+	if (!p->nother)
+		return 0;
+	if (!add_item(cs, other, err))
+		return -ENOMEM;
+	return add_ranges(cs, seg, p->other, p->nother, err);
+}
+
+static int add_gates(struct ug_checkset *cs, const struct ug_target *t, const struct ug_seg *seg,
+		     size_t index, struct ug_error *err)
+{
+	const struct ug_seg *patch = ug_registry_find(&t->reg, seg->trans->patch);
+	const char *name = patch && patch->s.kind == UG_REG_PATCH ?
+			   ug_seg_str(patch, patch->patch->name) : "?";
+
+	for (uint32_t i = 0; i < seg->trans->nmoves; i++) {
+		const struct ug_reg_move *m = &ug_seg_moves(seg)[i];
+		const struct ug_reg_site *site;
+		struct ug_seg *sites;
+		struct ug_item item = {
+			.kind = UG_ITEM_GATE, .seg = index, .index = i, .func = m->func,
+			.entry = m->gate, .name = "?", .patch = name,
+		};
+		int r;
+
+		site = ug_registry_site(&t->reg, m->func, &sites);
+		if (site)
+			item.name = ug_seg_str(sites, site->name);
+		if (!add_item(cs, item, err))
+			return -ENOMEM;
+		r = add_range(cs, m->gate, m->gate + UG_GATE_LITERALS, UG_RANGE_JUMPED, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static bool trans_covers(const struct ug_seg *trans, ug_raddr_t func)
+{
+	for (uint32_t i = 0; i < trans->trans->nmoves; i++)
+		if (ug_seg_moves(trans)[i].func == func)
+			return true;
+	return false;
+}
+
+/* Helpers of a patch run on behalf of its functions: they count with any of them. */
+static bool patch_concerned(const struct ug_seg *patch, const struct ug_seg *trans)
+{
+	if (trans->trans->patch == patch->s.id)
+		return true;
+	for (uint32_t i = 0; i < patch->patch->nfuncs; i++)
+		if (trans_covers(trans, ug_seg_funcs(patch)[i].func))
+			return true;
+	return false;
+}
+
+static int mark_concerned(struct ug_checkset *cs, const struct ug_target *t,
+			  const struct ug_seg *trans, struct ug_error *err)
+{
+	cs->nwords = UG_BIT_WORDS(cs->nitems) ? UG_BIT_WORDS(cs->nitems) : 1;
+	cs->concerned = calloc(cs->nwords, sizeof(uint64_t));
+	cs->bytes = calloc(cs->nwords, sizeof(uint64_t));
+	if (!cs->concerned || !cs->bytes)
+		return ug_err(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < cs->nitems; i++) {
+		const struct ug_item *item = &cs->items[i];
+
+		if (!trans)
+			continue;
+		if (item->kind == UG_ITEM_OTHER ?
+		    patch_concerned(&t->reg.segs[item->seg], trans) :
+		    trans_covers(trans, item->func))
+			ug_bit_set(item->kind == UG_ITEM_BYTES ? cs->bytes : cs->concerned, i);
+	}
+	return 0;
+}
+
+int ug_checkset_init(struct ug_checkset *cs, const struct ug_target *t, const struct ug_seg *trans,
+		     struct ug_error *err)
+{
+	int r = 0;
+
+	memset(cs, 0, sizeof(*cs));
+	for (size_t i = 0; r == 0 && i < t->reg.nsegs; i++) {
+		const struct ug_seg *seg = &t->reg.segs[i];
+
+		if (seg->s.kind == UG_REG_SITES)
+			r = add_sites(cs, seg, i, err);
+		else if (seg->s.kind == UG_REG_PATCH)
+			r = add_patch(cs, seg, i, err);
+		else
+			r = add_gates(cs, t, seg, i, err);
+	}
+	if (r == 0)
+		r = mark_concerned(cs, t, trans, err);
+	if (r < 0) {
+		ug_checkset_free(cs);
+		return r;
+	}
+	ug_rangeset_seal(&cs->ranges);
+	return 0;
+}
+
+void ug_checkset_free(struct ug_checkset *cs)
+{
+	ug_rangeset_free(&cs->ranges);
+	free(cs->items);
+	free(cs->concerned);
+	free(cs->bytes);
+	memset(cs, 0, sizeof(*cs));
+}
+
+bool ug_checkset_meet(const struct ug_checkset *cs, const uint64_t *a, const uint64_t *b)
+{
+	for (size_t i = 0; i < cs->nwords; i++)
+		if (a[i] & b[i])
+			return true;
+	return false;
+}
+
+static bool occupy_entry(const struct ug_checkset *cs, uint64_t *occupied, ug_raddr_t entry)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < cs->nitems; i++) {
+		if (cs->items[i].entry != entry || ug_bit(occupied, i))
+			continue;
+		ug_bit_set(occupied, i);
+		changed = true;
+	}
+	return changed;
+}
+
+void ug_checkset_close(const struct ug_checkset *cs, const struct ug_target *t, uint64_t *occupied)
+{
+	bool changed = true;
+
+	while (changed) {
+		changed = false;
+		for (size_t i = 0; i < cs->nitems; i++) {
+			const struct ug_item *item = &cs->items[i];
+			const struct ug_reg_move *m;
+
+			if (item->kind != UG_ITEM_GATE || !ug_bit(occupied, i))
+				continue;
+			m = &ug_seg_moves(&t->reg.segs[item->seg])[item->index];
+			changed |= occupy_entry(cs, occupied, m->from);
+			changed |= occupy_entry(cs, occupied, m->to);
+			changed |= occupy_entry(cs, occupied, m->before);
+		}
+	}
+}
+
+/* ---- unwinding through our own code ---- */
+
+
+static const struct ug_item *item_at(const struct ug_checkset *cs, ug_raddr_t pc)
+{
+	for (size_t i = 0; i < cs->ranges.n; i++) {
+		const struct ug_range *r = &cs->ranges.v[i];
+
+		if (pc >= r->start && pc < r->end && r->kind != UG_RANGE_BYTES)
+			return &cs->items[r->id];
+	}
+	return NULL;
+}
+
+/*
+ * Gates are unwound by their own table. Displaced code is left to the conservative scan: a
+ * thread is in it for a few instructions only, and it is executed or not by its PC.
+ */
+static bool own_code(void *ctx, ug_raddr_t pc, struct ug_own_frame *ret)
+{
+	const struct ug_checkset *cs = ctx;
+	const struct ug_item *item = item_at(cs, pc);
+
+	if (!item || item->kind != UG_ITEM_GATE)
+		return false;
+	memset(ret, 0, sizeof(*ret));
+	ret->cfa_offset = ug_gate_cfa_offset((unsigned int)(pc - item->entry));
+	return ret->cfa_offset != 0;
+}
+
+void ug_checkset_stack_ctx(const struct ug_checkset *cs, struct ug_target *t,
+			   struct ug_stack_ctx *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->proc = &t->proc;
+	ret->maps = &t->maps;
+	ret->objects = &t->objects;
+	ret->main_stack_top = t->main_stack_top;
+	ret->own_code = own_code;
+	ret->own_ctx = (void *)(uintptr_t)cs;
+}

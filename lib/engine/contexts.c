@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/contexts.h"
+
+#include <errno.h>
+#include <gelf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+
+/* More resident private memory than this does not fit a stop of 10 ms (about 6 GB/s). */
+#define SCAN_MAX (48u << 20)
+
+/* Below a stack pointer lie dead frames, as far down as a stack may have been. */
+#define STACK_DEPTH (8u << 20)
+
+#define CHUNK_PAGES 64
+
+/* ---- who can create contexts ---- */
+
+static const char *const creators[] = {
+	"makecontext", "swapcontext", "setcontext",
+	"make_fcontext", "jump_fcontext", "ontop_fcontext",	/* Boost.Context */
+	"coro_transfer", "co_create", "lthread_create",
+};
+
+static const char *const openssl_async[] = {
+	"ASYNC_start_job", "ASYNC_init_thread", "SSL_get_all_async_fds", "SSL_waiting_for_async",
+};
+
+static bool in_list(const char *name, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(name, list[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool section_imports(Elf *elf, Elf_Scn *scn, const char *const *list, size_t n)
+{
+	Elf_Data *data = elf_getdata(scn, NULL);
+	GElf_Shdr shdr;
+	GElf_Sym sym;
+
+	if (!data || !gelf_getshdr(scn, &shdr) || !shdr.sh_entsize)
+		return false;
+	for (size_t i = 1; i < shdr.sh_size / shdr.sh_entsize && gelf_getsym(data, (int)i, &sym); i++) {
+		const char *name;
+
+		if (sym.st_shndx != SHN_UNDEF)
+			continue;
+		name = elf_strptr(elf, shdr.sh_link, sym.st_name);
+		if (name && in_list(name, list, n))
+			return true;
+	}
+	return false;
+}
+
+static bool imports(const struct ug_object *obj, const char *const *list, size_t n)
+{
+	Elf_Scn *scn = NULL;
+	GElf_Shdr shdr;
+
+	while (obj->elf && (scn = elf_nextscn(obj->elf, scn)))
+		if (gelf_getshdr(scn, &shdr) && shdr.sh_type == SHT_DYNSYM)
+			return section_imports(obj->elf, scn, list, n);
+	return false;
+}
+
+static bool named(const struct ug_object *obj, const char *prefix)
+{
+	return strncmp(obj->name, prefix, strlen(prefix)) == 0;
+}
+
+static bool uses_openssl_async(const struct ug_target *t)
+{
+	for (size_t i = 0; i < t->objects.n; i++) {
+		const struct ug_object *obj = t->objects.v[i];
+
+		if (!named(obj, "libssl.so") && !named(obj, "libcrypto.so") &&
+		    imports(obj, openssl_async, UG_ARRAY_SIZE(openssl_async)))
+			return true;
+	}
+	return false;
+}
+
+static const struct ug_object *find_creator(const struct ug_target *t)
+{
+	for (size_t i = 0; i < t->objects.n; i++) {
+		const struct ug_object *obj = t->objects.v[i];
+
+		if (!imports(obj, creators, UG_ARRAY_SIZE(creators)))
+			continue;
+		if (!named(obj, "libcrypto.so") || uses_openssl_async(t))
+			return obj;
+	}
+	return NULL;
+}
+
+/* ---- what is resident ---- */
+
+
+static bool worth_scanning(const struct ug_map *m)
+{
+	return (m->prot & PROT_READ) && (m->prot & PROT_WRITE) && !m->shared &&
+	       !ug_registry_owns_map(m);
+}
+
+#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
+#define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
+
+/* One entry of pagemap for each page; without the permission everything counts as present. */
+static size_t read_pagemap(struct ug_proc *p, ug_raddr_t start, uint64_t *entries, size_t n)
+{
+	ssize_t got = -1;
+
+	if (p->pagemap_fd >= 0)
+		got = pread(p->pagemap_fd, entries, n * sizeof(*entries),
+			    (off_t)(start / UG_PAGE_SIZE * sizeof(*entries)));
+	if (got >= 0)
+		return (size_t)got / sizeof(*entries);
+	for (size_t i = 0; i < n; i++)
+		entries[i] = PAGEMAP_PRESENT;
+	return n;
+}
+
+static uint64_t count_resident(struct ug_target *t)
+{
+	uint64_t entries[512], bytes = 0;
+
+	ug_maps_for_each(&t->maps, m) {
+		if (!worth_scanning(m))
+			continue;
+		for (ug_raddr_t a = m->start; a < m->end; a += UG_ARRAY_SIZE(entries) * UG_PAGE_SIZE) {
+			size_t pages = (m->end - a) / UG_PAGE_SIZE, n;
+
+			if (pages > UG_ARRAY_SIZE(entries))
+				pages = UG_ARRAY_SIZE(entries);
+			n = read_pagemap(&t->proc, a, entries, pages);
+			for (size_t i = 0; i < n; i++)
+				bytes += entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED) ?
+					 UG_PAGE_SIZE : 0;
+		}
+		if (bytes > SCAN_MAX)
+			break;
+	}
+	return bytes;
+}
+
+int ug_contexts_possible(struct ug_target *t, struct ug_error *err)
+{
+	const struct ug_object *creator = find_creator(t);
+
+	if (!creator)
+		return 0;
+	if (t->flags & UG_OPT_CONTEXTS_NONE) {
+		ug_log_notice("%s can create suspended contexts; the administrator asserts that "
+			      "there are none", creator->name);
+		return 0;
+	}
+	if (count_resident(t) > SCAN_MAX)
+		return ug_err(err, -UG_E_CONTEXTS,
+			      "%s can create suspended contexts (coroutines), and the process has "
+			      "more than %u MiB of memory to search for them: assert "
+			      "--contexts=none if it uses none", creator->name, SCAN_MAX >> 20);
+	ug_log_debug("%s can create suspended contexts: all threads are switched at once",
+		     creator->name);
+	return 1;
+}
+
+/* ---- the scan, in a stop ---- */
+
+static bool points_into(const struct ug_checkset *cs, uint64_t word)
+{
+	if (word < cs->ranges.lo || word > cs->ranges.hi)
+		return false;
+	for (size_t i = 0; i < cs->ranges.n; i++) {
+		const struct ug_range *r = &cs->ranges.v[i];
+
+		if (r->kind == UG_RANGE_BYTES || !ug_bit(cs->concerned, r->id))
+			continue;
+		if (word <= r->end && (word > r->start || (word == r->start &&
+							   r->kind == UG_RANGE_JUMPED)))
+			return true;
+	}
+	return false;
+}
+
+/* glibc mangles the saved PC of a setjmp: xor with a secret at fs:0x30, then rol 17. */
+static uint64_t demangle(uint64_t word, uint64_t guard)
+{
+	return ((word >> 17) | (word << 47)) ^ guard;
+}
+
+static bool words_hit(const struct ug_checkset *cs, const uint64_t *words, size_t n, uint64_t guard)
+{
+	for (size_t i = 0; i < n; i++)
+		if (points_into(cs, words[i]) || points_into(cs, demangle(words[i], guard)))
+			return true;
+	return false;
+}
+
+/* Dead frames below a stack pointer, or what the stack check has seen above it: within the
+ * mapping of that stack only. */
+static bool in_stack(const struct ug_run *run, const struct ug_map *m, ug_raddr_t page)
+{
+	ug_vec_for_each(&run->threads, rec)
+		if (rec->sp >= m->start && rec->sp < m->end &&
+		    page + UG_PAGE_SIZE + STACK_DEPTH > rec->sp && page < rec->stack_top)
+			return true;
+	return false;
+}
+
+struct scan {
+	struct ug_target *t;
+	const struct ug_checkset *cs;
+	struct ug_run *run;
+	uint64_t guard;
+	uint64_t *buf;			/* CHUNK_PAGES pages */
+};
+
+static int scan_pages(struct scan *s, const struct ug_map *m, ug_raddr_t start, size_t n,
+		      struct ug_error *err)
+{
+	uint64_t entries[CHUNK_PAGES];
+	size_t got = read_pagemap(&s->t->proc, start, entries, n);
+
+	for (size_t i = 0; i < got; i++) {
+		ug_raddr_t page = start + i * UG_PAGE_SIZE;
+		int r;
+
+		if (!(entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) || in_stack(s->run, m, page))
+			continue;
+		if (!(entries[i] & PAGEMAP_PRESENT))
+			return 1;	/* swapped out: not known, so not free */
+		r = ug_proc_read(&s->t->proc, page, s->buf, UG_PAGE_SIZE, err);
+		if (r < 0)
+			return r;
+		if (words_hit(s->cs, s->buf, UG_PAGE_SIZE / sizeof(uint64_t), s->guard))
+			return 1;
+	}
+	return 0;
+}
+
+static int scan_map(struct scan *s, const struct ug_map *m, struct ug_error *err)
+{
+	int r = 0;
+
+	for (ug_raddr_t a = m->start; r == 0 && a < m->end; a += CHUNK_PAGES * UG_PAGE_SIZE) {
+		size_t n = (m->end - a) / UG_PAGE_SIZE;
+
+		r = scan_pages(s, m, a, n < CHUNK_PAGES ? n : CHUNK_PAGES, err);
+	}
+	return r;
+}
+
+int ug_contexts_scan(struct ug_target *t, const struct ug_checkset *cs, struct ug_run *run,
+		     struct ug_error *err)
+{
+	ug_autofree uint64_t *buf = malloc(UG_PAGE_SIZE);
+	struct scan s = { .t = t, .cs = cs, .run = run, .buf = buf };
+	int r = 0;
+
+	if (!buf)
+		return ug_err(err, -ENOMEM, "out of memory");
+	if (run->threads.n)
+		ug_ignore(ug_proc_read_present(&t->proc, run->threads.v[0].pointer + 0x30, &s.guard,
+					       sizeof(s.guard), true, NULL));
+	ug_maps_for_each(&t->maps, m) {
+		if (!worth_scanning(m))
+			continue;
+		r = scan_map(&s, m, err);
+		if (r)
+			break;
+	}
+	return r;
+}

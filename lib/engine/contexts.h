@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Suspended contexts: coroutines and fibers whose frames are on no thread's stack. There
+ * the activation carries the version, not the thread, and it may migrate between threads: no
+ * table can describe it. Where they are possible a transition is all-at-once: one full stop
+ * must find all threads *and* all private writable memory free of the functions.
+ */
+#ifndef UG_ENGINE_CONTEXTS_H
+#define UG_ENGINE_CONTEXTS_H
+
+#include "base/vec.h"
+#include "engine/checkset.h"
+#include "engine/run.h"
+
+/*
+ * Can objects of the process create contexts? They can when one imports makecontext,
+ * swapcontext or setcontext, or a known fiber library's entry. libcrypto imports makecontext
+ * for its ASYNC jobs: it counts only when somebody other than libssl uses those.
+ * 1: possible; 0: not, or the administrator said so (UG_OPT_CONTEXTS_NONE).
+ * -UG_E_CONTEXTS: possible, and the memory is too large to be scanned within a stop.
+ */
+int ug_contexts_possible(struct ug_target *t, struct ug_error *err) ug_must_check;
+
+/*
+ * In a full stop: does any word of private writable memory point into the concerned
+ * functions? Thread stacks are left out (the stack check has seen them). 1: yes. 0: no.
+ */
+int ug_contexts_scan(struct ug_target *t, const struct ug_checkset *cs, struct ug_run *run,
+		     struct ug_error *err) ug_must_check;
+
+#endif
