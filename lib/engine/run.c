@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "text/gate.h"
+
+static int load_table(struct ug_run *run, struct ug_error *err)
+{
+	const struct ug_reg_trans *trans = run->trans->trans;
+
+	run->table_len = trans->table_len;
+	run->table = calloc(1, trans->table_len ? trans->table_len : 1);
+	if (!run->table)
+		return ug_err(err, -ENOMEM, "out of memory");
+	if (!trans->table_used)
+		return 0;
+	return ug_proc_read(&run->t->proc, trans->table, run->table, trans->table_used, err);
+}
+
+int ug_run_init(struct ug_run *run, struct ug_target *t, uint32_t trans_id, struct ug_error *err)
+{
+	int r;
+
+	memset(run, 0, sizeof(*run));
+	run->t = t;
+	run->id = trans_id;
+	run->trans = trans_id ? ug_registry_find(&t->reg, trans_id) : NULL;
+	if (trans_id && (!run->trans || run->trans->s.kind != UG_REG_TRANS))
+		return ug_err(err, -UG_E_REGISTRY, "transition %u is not in the registry", trans_id);
+	r = ug_checkset_init(&run->cs, t, run->trans, err);
+	if (r < 0)
+		return r;
+	ug_checkset_stack_ctx(&run->cs, t, &run->stack);
+	run->hits = calloc(run->cs.nwords, sizeof(uint64_t));
+	run->occupied = calloc(run->cs.nwords, sizeof(uint64_t));
+	if (!run->hits || !run->occupied)
+		r = ug_err(err, -ENOMEM, "out of memory");
+	else if (run->trans)
+		r = load_table(run, err);
+	if (r < 0)
+		ug_run_deinit(run);
+	return r;
+}
+
+void ug_run_deinit(struct ug_run *run)
+{
+	ug_checkset_free(&run->cs);
+	ug_vec_free(&run->threads);
+	free(run->table);
+	free(run->hits);
+	free(run->occupied);
+	memset(run, 0, sizeof(*run));
+}
+
+const struct ug_reg_site *ug_run_site(const struct ug_run *run, const struct ug_reg_move *move)
+{
+	return ug_registry_site(&run->t->reg, move->func, NULL);
+}
+
+struct ug_thread_rec *ug_run_find(struct ug_run *run, pid_t tid, uint64_t start_time)
+{
+	ug_vec_for_each(&run->threads, rec)
+		if (rec->tid == tid && rec->start_time == start_time)
+			return rec;
+	return NULL;
+}
+
+static struct ug_thread_rec *record_of(struct ug_run *run, const struct ug_thread *th)
+{
+	struct ug_thread_rec *rec = ug_run_find(run, th->tid, th->start_time);
+
+	if (rec)
+		return rec;
+	rec = ug_vec_add(&run->threads);
+	if (rec) {
+		rec->tid = th->tid;
+		rec->start_time = th->start_time;
+	}
+	return rec;
+}
+
+struct ug_thread_rec *ug_run_check(struct ug_run *run, struct ug_thread *thread,
+				   struct ug_error *err)
+{
+	struct ug_thread_rec *rec = record_of(run, thread);
+	struct ug_stack_report report;
+
+	if (!rec) {
+		(void)ug_err(err, -ENOMEM, "out of memory");
+		return NULL;
+	}
+	memset(run->hits, 0, run->cs.nwords * sizeof(uint64_t));
+	ug_stack_check(&run->stack, thread, &run->cs.ranges, run->tier2, run->hits, run->cs.nitems,
+		       &report);
+	rec->pointer = thread->regs.fs_base;
+	rec->sp = thread->regs.rsp;
+	rec->stack_top = thread->tid == run->t->proc.pid ? run->t->main_stack_top : rec->pointer;
+	rec->safe = !ug_checkset_meet(&run->cs, run->hits, run->cs.concerned);
+	rec->in_bytes = ug_checkset_meet(&run->cs, run->hits, run->cs.bytes);
+	rec->seen = true;
+	if (!rec->safe)
+		rec->report = report;
+	for (size_t i = 0; i < run->cs.nwords; i++)
+		run->occupied[i] |= run->hits[i];
+	return rec;
+}
+
+static int visit(struct ug_stop *s, struct ug_thread *thread, void *ctx, struct ug_error *err)
+{
+	struct ug_thread_rec *rec = ug_run_check(ctx, thread, err);
+
+	return rec ? 0 : -ENOMEM;
+}
+
+static int create_stop(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
+{
+	struct ug_stop_opts opts = { .budget_us = run->t->max_pause_us };
+
+	return ug_stop_create(&run->t->proc, &opts, ret, err);
+}
+
+/* Records of threads that were not found in this stop are of threads that have gone. */
+static void drop_unseen(struct ug_run *run)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < run->threads.n; i++)
+		if (run->threads.v[i].seen)
+			run->threads.v[kept++] = run->threads.v[i];
+	run->threads.n = kept;
+}
+
+int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
+{
+	struct ug_stop *stop;
+	int r;
+
+	/* A fresh snapshot: new threads have new stacks. Read before, not in, the stop. */
+	ug_maps_free(&run->t->maps);
+	r = ug_maps_read(&run->t->proc, &run->t->maps, err);
+	if (r == 0)
+		r = create_stop(run, &stop, err);
+	if (r < 0)
+		return r;
+	ug_vec_for_each(&run->threads, rec)
+		rec->seen = false;
+	memset(run->occupied, 0, run->cs.nwords * sizeof(uint64_t));
+	r = ug_stop_all(stop, visit, run, err);
+	if (r < 0) {
+		ug_stop_destroy(stop);
+		return r;
+	}
+	drop_unseen(run);
+	*ret = stop;
+	return 0;
+}
+
+void ug_run_resume(struct ug_run *run, struct ug_stop *stop)
+{
+	struct ug_report *report = run->t->report;
+	const struct ug_stop_stats *stats;
+
+	ug_stop_resume(stop);
+	stats = ug_stop_stats(stop);
+	report->stops++;
+	report->total_pause_ns += stats->pause_ns;
+	if (stats->pause_ns > report->max_pause_ns)
+		report->max_pause_ns = stats->pause_ns;
+	report->cured += stats->cured;
+	report->short_transfers += stats->transfers;
+	ug_stop_destroy(stop);
+}
+
+int ug_run_set_word(struct ug_run *run, uint64_t word, struct ug_error *err)
+{
+	ug_raddr_t at = run->trans->s.meta + offsetof(struct ug_reg_trans, word);
+	int r = ug_proc_write(&run->t->proc, at, &word, sizeof(word), err);
+
+	if (r == 0)
+		run->trans->trans->word = word;
+	return r;
+}
+
+/* ---- progress ---- */
+
+static void fill_blocker(struct ug_run *run, const struct ug_thread_rec *rec, struct ug_blocker *b)
+{
+	const struct ug_stack_report *report = &rec->report;
+	struct ug_task task;
+
+	b->tid = rec->tid;
+	if (ug_task_read(&run->t->proc, rec->tid, &task, NULL) == 0)
+		memcpy(b->comm, task.comm, sizeof(b->comm));
+	b->unreliable = report->verdict == UG_UNRELIABLE;
+	memcpy(b->reason, report->reason, sizeof(b->reason));
+	if (report->verdict == UG_BLOCKED && report->range_id < run->cs.nitems)
+		(void)snprintf(b->function, sizeof(b->function), "%s",
+			       run->cs.items[report->range_id].name);
+	(void)ug_stack_format(&run->stack, report, b->chain, sizeof(b->chain));
+}
+
+void ug_run_progress(struct ug_run *run)
+{
+	const struct ug_notify *notify = run->t->notify;
+	struct ug_progress progress = { .attempts = run->attempts };
+	size_t used = run->trans->trans->table_used;
+
+	if (!notify || !notify->progress)
+		return;
+	ug_vec_for_each(&run->threads, rec) {
+		size_t off;
+		uint8_t byte;
+
+		progress.threads++;
+		if (!ug_table_kill(run->table, used, rec->pointer, &off, &byte))
+			progress.switched++;
+		else if (progress.nblockers < UG_BLOCKERS_MAX)
+			fill_blocker(run, rec, &progress.blockers[progress.nblockers++]);
+	}
+	notify->progress(&progress, notify->ctx);
+}

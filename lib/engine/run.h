@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One controller's work on one transition: what transition.c (the verbs), attempt.c (single
+ * threads) and finish.c (completion) share. Private to these three.
+ */
+#ifndef UG_ENGINE_RUN_H
+#define UG_ENGINE_RUN_H
+
+#include "engine/checkset.h"
+#include "process/stop.h"
+
+/* What is known of a thread since it was last looked at. */
+struct ug_thread_rec {
+	pid_t tid;
+	uint64_t start_time;
+	uint64_t pointer;		/* fs base */
+	ug_raddr_t sp, stack_top;	/* the part of its home stack that was checked */
+	bool safe;			/* at the last check */
+	bool in_bytes;			/* inside bytes of an entry that is to be written */
+	bool seen;			/* in the present listing of threads */
+	bool sampled;			/* `switches` is valid */
+	uint64_t switches;		/* context switches while it was stopped */
+	uint64_t leave_until_ns;	/* class-E sleeper: not stopped singly before */
+	struct ug_stack_report report;	/* of the last check that failed */
+};
+
+struct ug_run {
+	struct ug_target *t;
+	uint32_t id;			/* of the transition */
+	struct ug_seg *trans;		/* in t->reg */
+	struct ug_checkset cs;
+	struct ug_stack_ctx stack;
+	UG_VEC(struct ug_thread_rec) threads;
+	uint8_t *table;			/* copy of the table in the target */
+	size_t table_len;		/* capacity; trans->table_used of it hold something */
+	uint64_t *hits;			/* scratch of one check */
+	uint64_t *occupied;		/* items some thread may be in, of the last full stop */
+	bool tier2;			/* refute hits of the scan by unwinding */
+	bool at_once;			/* suspended contexts: no table */
+	unsigned int attempts;
+};
+
+int ug_run_init(struct ug_run *run, struct ug_target *t, uint32_t trans_id,
+		struct ug_error *err) ug_must_check;
+void ug_run_deinit(struct ug_run *run);
+
+/* The site of a move; it exists while the transition does. NULL: the registry is damaged. */
+const struct ug_reg_site *ug_run_site(const struct ug_run *run, const struct ug_reg_move *move);
+
+/* Stop the whole process and check every thread; results in run->threads, run->occupied. */
+int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *err) ug_must_check;
+
+/* Resume, account for the pause. */
+void ug_run_resume(struct ug_run *run, struct ug_stop *stop);
+
+/* Check one stopped thread, update its record (added when new). */
+struct ug_thread_rec *ug_run_check(struct ug_run *run, struct ug_thread *thread,
+				   struct ug_error *err);
+struct ug_thread_rec *ug_run_find(struct ug_run *run, pid_t tid, uint64_t start_time);
+
+/* Store of the transition's word. In a full stop only. */
+int ug_run_set_word(struct ug_run *run, uint64_t word, struct ug_error *err) ug_must_check;
+
+/*
+ * In a full stop, all threads checked: word NULL, entries to their targets, states, and what
+ * nobody is inside of is marked empty. Idempotent.
+ */
+int ug_run_finish(struct ug_run *run, struct ug_error *err) ug_must_check;
+
+/* In a full stop: mark segments that are left and that nobody is inside of. */
+int ug_run_mark_empty(struct ug_run *run, struct ug_error *err) ug_must_check;
+
+/*
+ * One round over the threads that are not switched: look without stopping, stop and check
+ * those that ran. *ret_left: pointers that still wait for a live thread.
+ */
+int ug_run_attempt(struct ug_run *run, size_t *ret_left, struct ug_error *err) ug_must_check;
+
+/* Tell the host how far it is. */
+void ug_run_progress(struct ug_run *run);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/sites.h"
+
+#include <errno.h>
+#include <string.h>
+
+void ug_texts_close(struct ug_texts *texts)
+{
+	for (size_t i = 0; i < texts->n; i++)
+		ug_text_close(texts->text[i]);
+	texts->n = 0;
+}
+
+static int text_of(struct ug_texts *texts, struct ug_object *obj, struct ug_text **ret,
+		   struct ug_error *err)
+{
+	size_t i;
+	int r;
+
+	for (i = 0; i < texts->n; i++)
+		if (texts->obj[i] == obj) {
+			*ret = texts->text[i];
+			return 0;
+		}
+	if (i == UG_ARRAY_SIZE(texts->obj))
+		return ug_err(err, -UG_E_UNSUPPORTED, "the patch touches too many objects");
+	r = ug_text_open(obj, &texts->text[i], err);
+	if (r < 0)
+		return r;
+	texts->obj[i] = obj;
+	texts->n++;
+	*ret = texts->text[i];
+	return 0;
+}
+
+static int check_bytes(struct ug_proc *p, ug_raddr_t at, const uint8_t *want, size_t len,
+		       const char *name, struct ug_error *err)
+{
+	uint8_t now[UG_SITE_BYTES_MAX];
+	int r = ug_proc_read(p, at, now, len, err);
+
+	if (r < 0 || memcmp(now, want, len) == 0)
+		return r;
+	if (now[0] == 0xcc)
+		return ug_err(err, -UG_E_ENTRY_BUSY, "a breakpoint or uprobe is set at the entry of %s: "
+			      "detach the debugger or probe", name);
+	return ug_err(err, -UG_E_ENTRY_BUSY, "the entry of %s in memory is not what its file says: "
+		      "another hook is there", name);
+}
+
+int ug_site_for(struct ug_match *m, size_t i, struct ug_texts *texts, struct ug_load_func *ret,
+		struct ug_error *err)
+{
+	const struct ug_patch_func *pf = &m->patch->funcs[i];
+	const struct ug_match_func *mf = &m->funcs[i];
+	struct ug_text *text = NULL;
+	int r;
+
+	memset(ret, 0, sizeof(*ret));
+	ret->site = ug_registry_site(&m->t->reg, mf->addr, NULL);
+	if (ret->site)
+		return 0;
+	r = text_of(texts, mf->obj, &text, err);
+	if (r == 0)
+		r = ug_text_plan(text, mf->addr, mf->size, pf->old_name,
+				 pf->aliases_ok ? UG_PLAN_ALIASES_OK : 0, &ret->plan, err);
+	if (r == 0) {
+		ret->planned = true;
+		r = check_bytes(&m->t->proc, ret->plan.at, ret->plan.orig, ret->plan.moved,
+				pf->old_name, err);
+		if (r == 0 && ret->plan.pad_at)
+			r = check_bytes(&m->t->proc, ret->plan.pad_at, ret->plan.pad_orig, 5,
+					pf->old_name, err);
+	}
+	if (r < 0)
+		(void)ug_err_where(err, mf->obj->name, pf->old_name, mf->addr);
+	return r;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The entries a load needs: planned anew, or already patched. */
+#ifndef UG_ENGINE_SITES_H
+#define UG_ENGINE_SITES_H
+
+#include "engine/resolve.h"
+#include "text/text.h"
+
+struct ug_load_func {
+	const struct ug_reg_site *site;	/* it has one already */
+	struct ug_site_plan plan;	/* else */
+	bool planned;
+	size_t near;			/* index in the build */
+	size_t index;			/* among the new sites there */
+	size_t thunk;			/* among the thunks there, when far from the body */
+	bool far;
+};
+
+/* The decoded text of the objects concerned, opened once each. */
+struct ug_texts {
+	struct ug_object *obj[16];
+	struct ug_text *text[16];
+	size_t n;
+};
+
+void ug_texts_close(struct ug_texts *texts);
+
+/*
+ * The site of function i of the match: an existing one, or a plan whose bytes are the ones
+ * in memory. Refusals of ug_text_plan, -UG_E_ENTRY_BUSY.
+ */
+int ug_site_for(struct ug_match *m, size_t i, struct ug_texts *texts, struct ug_load_func *ret,
+		struct ug_error *err) ug_must_check;
+
+#endif

@@ -1,0 +1,459 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "engine/transition.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "engine/contexts.h"
+#include "engine/entry.h"
+#include "engine/prepare.h"
+#include "engine/release.h"
+#include "engine/run.h"
+#include "text/gate.h"
+
+static const char *direction(const struct ug_run *run)
+{
+	return run->trans->trans->patching ? "patching" : "unpatching";
+}
+
+static const char *patch_name(const struct ug_run *run)
+{
+	const struct ug_seg *patch = ug_registry_find(&run->t->reg, run->trans->trans->patch);
+
+	return patch && patch->s.kind == UG_REG_PATCH ? ug_seg_str(patch, patch->patch->name) : "?";
+}
+
+static bool cancelled(const struct ug_target *t)
+{
+	return t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->ctx);
+}
+
+static bool out_of_time(const struct ug_target *t)
+{
+	return ug_now_ns() >= t->deadline_ns || cancelled(t);
+}
+
+/* Waits grow from 1 ms to 64 ms: quick for threads that are about to leave, cheap for
+ * those that will be long. */
+static void back_off(unsigned int round)
+{
+	long ms = 1L << (round < 6 ? round : 6);
+	struct timespec ts = { .tv_nsec = ms * 1000000L };
+
+	nanosleep(&ts, NULL);
+}
+
+/* ---- start ---- */
+
+static int site_of(const struct ug_run *run, uint32_t i, const struct ug_reg_move **ret_move,
+		   const struct ug_reg_site **ret_site, struct ug_error *err)
+{
+	*ret_move = &ug_seg_moves(run->trans)[i];
+	*ret_site = ug_run_site(run, *ret_move);
+	if (!*ret_site)
+		return ug_err(err, -UG_E_REGISTRY, "a site of transition %u is missing", run->id);
+	return 0;
+}
+
+/* Each entry is as the record expects it: `before`, or (somebody died) the gate already.
+ * Also brings the pages in, so that nothing faults in the stop. */
+static int verify_entries(struct ug_run *run, struct ug_error *err)
+{
+	for (uint32_t i = 0; i < run->trans->trans->nmoves; i++) {
+		const struct ug_reg_move *move;
+		const struct ug_reg_site *site;
+		ug_raddr_t now;
+		int r = site_of(run, i, &move, &site, err);
+
+		if (r == 0)
+			r = ug_entry_read(&run->t->proc, site, &now, err);
+		if (r == 0 && now != move->before && now != move->gate)
+			r = ug_err(err, -UG_E_ENTRY_BUSY, "the entry at %#llx leads to %#llx, which "
+				   "ugraft has not put there: remove that hook",
+				   (unsigned long long)site->at, (unsigned long long)now);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int move_entries(struct ug_run *run, bool to_gates, struct ug_error *err)
+{
+	for (uint32_t i = 0; i < run->trans->trans->nmoves; i++) {
+		const struct ug_reg_move *move;
+		const struct ug_reg_site *site;
+		ug_raddr_t now, want;
+		int r = site_of(run, i, &move, &site, err);
+
+		if (r < 0)
+			return r;
+		want = to_gates ? move->gate : move->before;
+		r = ug_entry_read(&run->t->proc, site, &now, err);
+		if (r == 0 && now != want)
+			r = ug_entry_write(&run->t->proc, site, want, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static bool any_in_bytes(const struct ug_run *run)
+{
+	ug_vec_for_each(&run->threads, rec)
+		if (rec->in_bytes)
+			return true;
+	return false;
+}
+
+/*
+ * Who takes `from`: the threads that are not safe. In a reversal those which the reversed
+ * transition had not switched are already where it leads.
+ */
+static bool must_wait(const struct ug_run *run, const struct ug_run *parent,
+		      const struct ug_thread_rec *rec)
+{
+	size_t off;
+	uint8_t byte;
+	const struct ug_reg_trans *trans;
+
+	if (rec->safe)
+		return false;
+	if (!parent)
+		return true;
+	trans = parent->trans->trans;
+	return trans->word == UG_WORD_NULL ||
+	       !ug_table_kill(parent->table, trans->table_used, rec->pointer, &off, &byte);
+}
+
+static int fill_table(struct ug_run *run, const struct ug_run *parent, size_t *ret_n,
+		      struct ug_error *err)
+{
+	uint64_t *pointers = calloc(run->threads.n ? run->threads.n : 1, sizeof(*pointers));
+	size_t n = 0, used;
+	int r = 0;
+
+	if (!pointers)
+		return ug_err(err, -ENOMEM, "out of memory");
+	ug_vec_for_each(&run->threads, rec)
+		if (must_wait(run, parent, rec))
+			pointers[n++] = rec->pointer;
+	*ret_n = n;
+	used = ug_table_size(n);
+	if (n && used > run->table_len)
+		r = ug_err(err, -UG_E_UNSTOPPABLE, "threads were created faster than counted");
+	else if (n)
+		r = ug_table_build(pointers, n, run->table, used, err);
+	free(pointers);
+	if (r < 0 || !n)
+		return r;
+	run->trans->trans->table_used = (uint32_t)used;
+	r = ug_proc_write(&run->t->proc, run->trans->trans->table, run->table, used, err);
+	if (r < 0)
+		return r;
+	return ug_proc_write(&run->t->proc,
+			     run->trans->s.meta + offsetof(struct ug_reg_trans, table_used),
+			     &run->trans->trans->table_used, sizeof(uint32_t), err);
+}
+
+/* Without rdfsbase the gates read %fs:0, which must hold the base itself. */
+static int check_pointers(struct ug_run *run, struct ug_error *err)
+{
+	ug_vec_for_each(&run->threads, rec) {
+		uint64_t word = rec->pointer;
+
+		if (rec->pointer == 0 || rec->pointer % 8)
+			return ug_err(err, -UG_E_UNSUPPORTED, "thread %d has no usable thread pointer "
+				      "(%#llx)", rec->tid, (unsigned long long)rec->pointer);
+		if (!run->t->rdfsbase &&
+		    (ug_proc_read_present(&run->t->proc, rec->pointer, &word, sizeof(word), true,
+					  err) < 0 || word != rec->pointer))
+			return ug_err(err, -UG_E_UNSUPPORTED, "thread %d keeps no copy of its thread "
+				      "pointer at %%fs:0", rec->tid);
+	}
+	return 0;
+}
+
+/*
+ * In the stop: entries under ALL, table, word. *ret_waiting: threads that are not switched.
+ * On failure the entries are back at `before`.
+ */
+static int commit(struct ug_run *run, const struct ug_run *parent, size_t *ret_waiting,
+		  struct ug_error *err)
+{
+	struct ug_error undo;
+	int r;
+
+	r = check_pointers(run, err);
+	if (r < 0)
+		return r;
+	r = move_entries(run, true, err);
+	if (r == 0)
+		r = fill_table(run, parent, ret_waiting, err);
+	if (r == 0)
+		r = ug_run_set_word(run, *ret_waiting ? run->trans->trans->table : UG_WORD_NULL, err);
+	if (r < 0) {
+		if (move_entries(run, false, &undo) < 0)
+			ug_log_warn("cannot move the entries back: %s", undo.message);
+		return r;
+	}
+	run->t->report->threads = (unsigned int)run->threads.n;
+	run->t->report->switched_at_once = (unsigned int)(run->threads.n - *ret_waiting);
+	return 0;
+}
+
+static size_t count_unsafe(const struct ug_run *run)
+{
+	size_t n = 0;
+
+	ug_vec_for_each(&run->threads, rec)
+		n += !rec->safe;
+	return n;
+}
+
+/* May this stop commit? -EAGAIN: not this one. */
+static int may_commit(struct ug_run *run, struct ug_error *err)
+{
+	int r;
+
+	if (any_in_bytes(run))
+		return -EAGAIN;
+	if (!run->at_once)
+		return 0;
+	if (count_unsafe(run))
+		return -EAGAIN;
+	r = ug_contexts_scan(run->t, &run->cs, run, err);
+	return r > 0 ? -EAGAIN : r;
+}
+
+static int start_once(struct ug_run *run, const struct ug_run *parent, size_t *ret_waiting,
+		      struct ug_error *err)
+{
+	struct ug_stop *stop;
+	int r = verify_entries(run, err);
+
+	if (r == 0)
+		r = ug_run_stop_all(run, &stop, err);
+	if (r < 0)
+		return r;
+	r = may_commit(run, err);
+	if (r == 0)
+		r = commit(run, parent, ret_waiting, err);
+	if (r == 0 && *ret_waiting == 0)
+		r = ug_run_finish(run, err);
+	ug_run_resume(run, stop);
+	return r;
+}
+
+static bool worth_retrying(int r)
+{
+	return r == -EAGAIN || r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK;
+}
+
+static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_waiting,
+		 struct ug_error *err)
+{
+	int r;
+
+	for (unsigned int round = 0;; round++) {
+		/* The second try refutes stale words by unwinding: it costs pause, so not the first. */
+		run->tier2 = round > 0;
+		r = start_once(run, parent, ret_waiting, err);
+		if (!worth_retrying(r))
+			return r;
+		if (out_of_time(run->t))
+			break;
+		ug_run_progress(run);
+		back_off(round);
+	}
+	if (r == -EAGAIN)
+		return ug_err(err, -UG_E_STACK_BUSY, "a thread is always at the entry of a function "
+			      "that is to be patched, or inside it in a suspended context");
+	return r;
+}
+
+/* ---- completion ---- */
+
+/* At a full stop: every pointer still listed is held by safe threads only, or by none. */
+static bool all_switched(const struct ug_run *run)
+{
+	ug_vec_for_each(&run->threads, rec) {
+		size_t off;
+		uint8_t byte;
+
+		if (!rec->safe && ug_table_kill(run->table, run->trans->trans->table_used,
+						rec->pointer, &off, &byte))
+			return false;
+	}
+	return true;
+}
+
+static int try_complete_all(struct ug_run *run, struct ug_error *err)
+{
+	struct ug_stop *stop;
+	int r;
+
+	run->tier2 = true;
+	r = ug_run_stop_all(run, &stop, err);
+	if (r < 0)
+		return r;
+	r = run->trans->trans->word == UG_WORD_NULL || all_switched(run) ? ug_run_finish(run, err) :
+									   -EAGAIN;
+	ug_run_resume(run, stop);
+	return r;
+}
+
+static int try_complete(struct ug_run *run, struct ug_error *err)
+{
+	size_t left = 0;
+	int r = 0;
+
+	if (run->trans->trans->word != UG_WORD_NULL)
+		r = ug_run_attempt(run, &left, err);
+	if (r < 0 || left)
+		return r < 0 ? r : -EAGAIN;
+	return try_complete_all(run, err);
+}
+
+static int complete(struct ug_run *run, struct ug_error *err)
+{
+	uint64_t told = ug_now_ns();
+
+	for (unsigned int round = 0;; round++) {
+		int r = try_complete(run, err);
+
+		if (!worth_retrying(r))
+			return r;
+		if (ug_now_ns() - told > UINT64_C(200000000)) {
+			ug_run_progress(run);
+			told = ug_now_ns();
+		}
+		if (out_of_time(run->t)) {
+			ug_run_progress(run);
+			return ug_err(err, -UG_E_TIMEOUT, "patch '%s' is still being %s: some threads "
+				      "have not left the functions", patch_name(run),
+				      run->trans->trans->patching ? "applied" : "taken back");
+		}
+		back_off(round);
+	}
+}
+
+/* ---- taking back what did not commit ---- */
+
+static int back_out(struct ug_run *run, struct ug_error *err)
+{
+	struct ug_seg *patch = ug_registry_find(&run->t->reg, run->trans->trans->patch);
+	struct ug_stop *stop;
+	int r;
+
+	r = ug_run_stop_all(run, &stop, err);
+	if (r < 0)
+		return r;
+	r = move_entries(run, false, err);
+	/* A load that never committed: its patch goes too. Not in a reversal of an unload. */
+	if (r == 0 && patch && patch->s.state == UG_REG_PREPARED && !run->trans->trans->parent)
+		r = ug_seg_set_state(&run->t->proc, &run->t->reg, patch, UG_REG_LEFT, err);
+	if (r == 0)
+		r = ug_seg_set_state(&run->t->proc, &run->t->reg, run->trans, UG_REG_CLOSED, err);
+	ug_run_resume(run, stop);
+	return r;
+}
+
+static int cancel(struct ug_run *run)
+{
+	struct ug_error err;
+	int r;
+
+	ug_registry_log(&run->t->proc, &run->t->reg, UG_LOG_DEBUG,
+			"'%s': canceling %s transition, going to %s", patch_name(run), direction(run),
+			run->trans->trans->patching ? "unpatch" : "patch");
+	for (unsigned int round = 0; round < 100; round++) {
+		r = back_out(run, &err);
+		if (!worth_retrying(r))
+			break;
+		back_off(round);
+	}
+	if (r < 0 && r != -UG_E_GONE)
+		ug_log_warn("cannot take the transition back: %s", err.message);
+	return r;
+}
+
+/* ---- the loop ---- */
+
+static int run_fresh(struct ug_run *run, struct ug_error *err)
+{
+	struct ug_run parent;
+	bool reversal = run->trans->trans->parent != 0;
+	size_t waiting = 0;
+	int r = 0;
+
+	if (reversal)
+		r = ug_run_init(&parent, run->t, run->trans->trans->parent, err);
+	if (r < 0)
+		return r;
+	ug_registry_log(&run->t->proc, &run->t->reg, UG_LOG_NOTICE, "'%s': starting %s transition",
+			patch_name(run), direction(run));
+	r = start(run, reversal ? &parent : NULL, &waiting, err);
+	if (reversal)
+		ug_run_deinit(&parent);
+	if (r < 0 && run->trans->trans->word == UG_WORD_ALL)
+		(void)cancel(run);
+	return r < 0 || !waiting ? r : complete(run, err);
+}
+
+static void log_completion(struct ug_run *run)
+{
+	struct ug_target *t = run->t;
+
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_DEBUG, "'%s': completing %s transition",
+			patch_name(run), direction(run));
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_NOTICE, "'%s': %s complete", patch_name(run),
+			direction(run));
+}
+
+int ug_transition_run(struct ug_target *t, uint32_t id, bool fresh, struct ug_error *err)
+{
+	struct ug_run run;
+	int r = ug_run_init(&run, t, id, err);
+
+	if (r < 0)
+		return r;
+	r = ug_contexts_possible(t, err);
+	if (r < 0)
+		goto out;
+	run.at_once = r > 0;
+	if (run.trans->trans->word != UG_WORD_ALL)
+		r = complete(&run, err);
+	else if (fresh)
+		r = run_fresh(&run, err);
+	else {
+		r = cancel(&run);
+		if (r == 0)
+			r = ug_err(err, -ECANCELED, "the transition had not begun and was taken back");
+		goto out;
+	}
+	if (r == 0)
+		log_completion(&run);
+out:
+	ug_run_deinit(&run);
+	return r;
+}
+
+int ug_transition_reverse(struct ug_target *t, uint32_t id, uint32_t *ret_id, struct ug_error *err)
+{
+	const struct ug_seg *trans = ug_registry_find(&t->reg, id);
+	const struct ug_seg *patch;
+	const char *from, *to;
+
+	if (!trans || trans->s.kind != UG_REG_TRANS)
+		return ug_err(err, -UG_E_REGISTRY, "transition %u is not in the registry", id);
+	patch = ug_registry_find(&t->reg, trans->trans->patch);
+	from = trans->trans->patching ? "patching" : "unpatching";
+	to = trans->trans->patching ? "unpatching" : "patching";
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_DEBUG, "'%s': reversing transition from %s to %s",
+			patch ? ug_seg_str(patch, patch->patch->name) : "?", from, to);
+	return ug_prepare_reversal(t, trans, ret_id, err);
+}
