@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the worker does for load, unload and recover. */
+#ifndef UG_ENGINE_OPERATION_H
+#define UG_ENGINE_OPERATION_H
+
+#include "engine/target.h"
+
+struct ug_operation {
+	pid_t pid;
+	const char *what;		/* load: file; unload: name of the patch */
+	unsigned int flags;
+	unsigned int timeout_ms;
+	unsigned int max_pause_us;
+};
+
+/* Jobs for ug_worker_run; arg is a struct ug_operation. */
+int ug_operation_load(void *arg, const struct ug_notify *notify, struct ug_report *report,
+		      struct ug_error *err);
+int ug_operation_unload(void *arg, const struct ug_notify *notify, struct ug_report *report,
+			struct ug_error *err);
+int ug_operation_recover(void *arg, const struct ug_notify *notify, struct ug_report *report,
+			 struct ug_error *err);
+
+#endif
