@@ -96,6 +96,17 @@ json_t *json_clean(const char *s)
 	return json_string(text);
 }
 
+json_t *json_lines(const char *s)
+{
+	cli_autofree char *text = xstrdup(s);
+	json_t *list = json_array();
+	char *save = NULL;
+
+	for (char *l = strtok_r(text, "\n", &save); l; l = strtok_r(NULL, "\n", &save))
+		json_array_append_new(list, json_clean(l));
+	return list;
+}
+
 json_t *json_hex(uint64_t value)
 {
 	cli_autofree char *text = xasprintf("0x%llx", (unsigned long long)value);

@@ -36,6 +36,7 @@ void log_line(const struct cli *cli, int level, const char *line);
 json_t *document(const struct cli *cli);
 void print_document(const struct cli *cli, json_t *root);
 json_t *json_clean(const char *s);	/* a string that may come from anywhere */
+json_t *json_lines(const char *s);	/* a text of several lines, as a list of them */
 json_t *json_hex(uint64_t value);	/* addresses: JSON numbers are not wide enough everywhere */
 
 #endif
