@@ -12,6 +12,7 @@
 #include "stack/internal.h"
 
 #define MAX_SCAN_DEFAULT (64ull << 20)
+#define USER_CS 0x33	/* __USER_CS of 64-bit code */
 #define STACKS_MAX 16	/* a thread has one, two with an alternate signal stack */
 
 /* The largest signal frame is 11 KiB (AMX); a frame this near the top of its alternate stack
@@ -141,19 +142,18 @@ static bool scan_words(struct scan *s, ug_raddr_t lo, size_t n)
  * a control block lies there and the stack ends below; where it is not (Go, hand-made
  * threads), the stack can go on to the end of the run.
  */
-static bool check_bound(struct scan *s, ug_raddr_t *hi)
+static void check_bound(struct scan *s, ug_raddr_t *hi)
 {
 	struct ug_home *h = &s->home;
 	struct ug_region run;
 	uint64_t self;
 
 	if (!h->tp || h->tp < s->mem.base || h->tp + sizeof(self) > s->mem.base + s->mem.len)
-		return true;
+		return;
 	memcpy(&self, (const char *)s->mem.buf + (h->tp - s->mem.base), sizeof(self));
 	if (self != h->tp && ug_stack_run(s->ctx->maps, h->tp, &run))
 		*hi = h->r.hi = run.hi;
 	h->tp = 0;
-	return true;
 }
 
 static uint64_t max_scan(const struct scan *s)
@@ -223,6 +223,8 @@ static bool scan_all(struct scan *s)
 	ug_raddr_t rsp = s->t->regs.rsp;
 
 	test_registers(s);
+	if (s->t->regs.cs != USER_CS)
+		return give_up(s, "32-bit code", s->t->regs.rip);
 	if (!ug_stack_home(s->ctx, s->t, &s->home))
 		return give_up(s, "no home stack known", rsp);
 	s->home_reached = ug_region_has(&s->home.r, rsp);

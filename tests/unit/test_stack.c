@@ -313,6 +313,8 @@ static void test_doubt(void **state)
 		{ "coroutine-home", "target", CALLED, B, U },
 		{ "thread-coroutine-home", "target", CALLED, B, U },
 		{ "coroutine-home", "split", CALLED, S, S },
+		{ "false-end", "target", CALLED, B, U },
+		{ "thread-false-end", "target", CALLED, B, U },
 	};
 
 	check_parked("stack-victim", p, UG_ARRAY_SIZE(p));
@@ -420,6 +422,10 @@ static void test_limits(void **state)
 	v.ctx.max_scan = 64;
 	assert_int_equal(check(&v, "target", CALLED, true).verdict, UG_UNRELIABLE);
 	v.ctx.max_scan = 0;
+	v.threads[0].regs.cs = 0x23;
+	assert_int_equal(check(&v, "target", CALLED, true).verdict, UG_UNRELIABLE);
+	v.threads[0].regs.cs = 0x33;
+	assert_int_equal(check(&v, "target", CALLED, true).verdict, UG_SAFE);
 	v.threads[0].regs.fs_base = 0;
 	add_function(&v, &set, "target", CALLED, 7);
 	ug_rangeset_seal(&set);

@@ -21,4 +21,24 @@ stack_spin:
 	ret
 	.cfi_endproc
 	.size stack_spin, . - stack_spin
+
+	/*
+	 * Calls rdi on the stack that ends at rsi, and says that this is the end of the walk, as
+	 * coroutine libraries do. It is not the end of the thread.
+	 */
+	.globl stack_call_on
+	.type stack_call_on, @function
+stack_call_on:
+	.cfi_startproc
+	.cfi_undefined rip
+	push %rbp
+	mov %rsp, %rbp
+	mov %rsi, %rsp
+	call *%rdi
+	mov %rbp, %rsp
+	pop %rbp
+	ret
+	.cfi_endproc
+	.size stack_call_on, . - stack_call_on
+
 	.section .note.GNU-stack, "", @progbits

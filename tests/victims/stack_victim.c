@@ -23,6 +23,7 @@ typedef void (*fn_t)(void);
 
 void stack_nocfi_call(fn_t fn);
 void stack_spin(void);
+void stack_call_on(fn_t fn, void *top);
 
 static volatile int sink;
 static volatile int never;
@@ -235,6 +236,20 @@ static void mode_coroutine_home(void)
 }
 #endif
 
+static KEEP void leave_stack(void)
+{
+	char *mem = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	stack_call_on(park, mem + 65536);
+	sink++;
+}
+
+/* In target on the home stack, below code that claims to be outermost on another. */
+static void mode_false_end(void)
+{
+	outer(leave_stack);
+}
+
 /* Interrupted at the first instruction of a function. */
 static void *signal_main(void *arg)
 {
@@ -343,6 +358,7 @@ static const struct {
 	{ "asm", mode_asm },		 { "deep", mode_deep },
 	{ "stale", mode_stale },	 { "coroutine", mode_coroutine },
 	{ "coroutine-home", mode_coroutine_home }, { "first", mode_first },
+	{ "false-end", mode_false_end },
 	{ "bystander", mode_bystander }, { "busy", mode_busy },
 };
 
