@@ -39,7 +39,7 @@ static int read_file(const char *path, char *buf, size_t size)
 
 static int check_thread(pid_t pid, const char *tid, char *why, size_t size)
 {
-	char path[96], text[4096], value[64];
+	char path[400], text[4096], value[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, tid);
 	if (read_file(path, text, sizeof(text)) < 0)
