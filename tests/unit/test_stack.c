@@ -295,6 +295,8 @@ static void test_signals(void **state)
 		{ "thread-altstack", "split", CALLED, S, S },
 		{ "localalt", "target", CALLED, B, B },
 		{ "thread-localalt", "target", CALLED, B, B },
+		{ "altstale", "target", CALLED, S, S },
+		{ "thread-altstale", "target", CALLED, S, S },
 		{ "first", "stack_spin", CALLED, B, B },
 		{ "first", "stack_spin", UG_RANGE_BYTES, S, S },
 	};

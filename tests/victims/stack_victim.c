@@ -113,6 +113,24 @@ static void mode_altstack(void)
 	outer(raise_usr1);
 }
 
+static KEEP void deep_target(void)
+{
+	volatile char pad[8192];
+
+	pad[0] = 1;
+	target(bystander);
+	sink += pad[0];
+}
+
+/* Stale words of target far below the frames that the signal interrupts. */
+static void mode_altstale(void)
+{
+	use_altstack(mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		     65536);
+	deep_target();
+	raise_usr1();
+}
+
 /* The alternate stack lies on the home stack, above the frames that are interrupted. */
 static void mode_localalt(void)
 {
@@ -358,7 +376,7 @@ static const struct {
 	{ "asm", mode_asm },		 { "deep", mode_deep },
 	{ "stale", mode_stale },	 { "coroutine", mode_coroutine },
 	{ "coroutine-home", mode_coroutine_home }, { "first", mode_first },
-	{ "false-end", mode_false_end },
+	{ "false-end", mode_false_end },	 { "altstale", mode_altstale },
 	{ "bystander", mode_bystander }, { "busy", mode_busy },
 };
 
