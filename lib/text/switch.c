@@ -109,24 +109,75 @@ struct table {
 	size_t n;		/* 0: not known */
 };
 
-/* Is `reg` compared with a constant shortly before? Then the table has that many entries. */
-static size_t find_bound(struct ug_flow *flow, ug_raddr_t addr, ZydisRegister index)
+/* What holds the index: a register, or (looking further back) the memory it came from. */
+struct index {
+	ZydisRegister reg;
+	bool in_memory;
+	ZydisDecodedOperandMem mem;
+};
+
+static bool same_memory(const ZydisDecodedOperandMem *a, const ZydisDecodedOperandMem *b)
 {
+	return a->base == b->base && a->index == b->index && a->segment == b->segment &&
+	       a->disp.value == b->disp.value;
+}
+
+/* Does `ja` or `jbe` use the flags of a cmp? (je does not bound anything.) */
+static bool bounds(const struct ug_flow *flow, const struct ug_insn *cmp)
+{
+	struct ug_insn insn = *cmp;
+
+	for (int i = 0; i < 4; i++) {
+		if (!ug_text_decode(flow->text, insn.addr + insn.len, &insn))
+			return false;
+		if (insn.kind == UG_INSN_JCC)
+			return insn.z.mnemonic == ZYDIS_MNEMONIC_JNBE ||
+			       insn.z.mnemonic == ZYDIS_MNEMONIC_JBE;
+	}
+	return false;
+}
+
+static bool compares(const struct ug_insn *insn, const struct index *idx)
+{
+	const ZydisDecodedOperandMem *mem = op_mem(insn, 0);
+
+	if (insn->z.mnemonic != ZYDIS_MNEMONIC_CMP ||
+	    insn->ops[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
+		return false;
+	if (idx->in_memory)
+		return mem && same_memory(mem, &idx->mem);
+	return op_reg(insn, 0) == idx->reg;
+}
+
+/* The index is written here: follow a copy to its source; false: not a copy. */
+static bool step_back(const struct ug_insn *insn, struct index *idx)
+{
+	if (insn->z.mnemonic != ZYDIS_MNEMONIC_MOV && insn->z.mnemonic != ZYDIS_MNEMONIC_MOVZX)
+		return false;
+	if (op_mem(insn, 1)) {
+		idx->in_memory = true;
+		idx->mem = *op_mem(insn, 1);
+		return true;
+	}
+	idx->reg = op_reg(insn, 1);
+	return idx->reg != ZYDIS_REGISTER_NONE;
+}
+
+/* Is the index compared with a constant shortly before? Then the table has that many entries. */
+static size_t find_bound(struct ug_flow *flow, ug_raddr_t addr, ZydisRegister reg)
+{
+	struct index idx = { .reg = reg };
 	struct ug_insn insn;
 
 	for (int i = 0; i < BACK_CMP && previous(flow, addr, &insn); i++, addr = insn.addr) {
-		if (insn.z.mnemonic == ZYDIS_MNEMONIC_CMP &&
-		    insn.ops[1].type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
-		    op_reg(&insn, 0) == index)
-			return insn.ops[1].imm.value.u < ENTRIES_MAX ?
-				       insn.ops[1].imm.value.u + 1 : 0;
-		/* Copies of the index: mov, movzx, movsxd between registers. */
-		if (writes(&insn, index)) {
-			if (op_reg(&insn, 1) == ZYDIS_REGISTER_NONE ||
-			    (insn.z.mnemonic != ZYDIS_MNEMONIC_MOV &&
-			     insn.z.mnemonic != ZYDIS_MNEMONIC_MOVZX))
+		if (compares(&insn, &idx) && bounds(flow, &insn)) {
+			uint64_t last = insn.ops[1].imm.value.u;
+
+			return last < ENTRIES_MAX ? last + 1 : 0;
+		}
+		if (idx.in_memory ? writes(&insn, wide(idx.mem.base)) : writes(&insn, idx.reg)) {
+			if (idx.in_memory || !step_back(&insn, &idx))
 				return 0;
-			index = op_reg(&insn, 1);
 		}
 	}
 	return 0;
@@ -161,7 +212,8 @@ static bool plausible(struct ug_flow *flow, ug_raddr_t target)
 	if (p)
 		return p->seen[target - p->start];
 	fde = ug_cfi_fde(flow->text->obj, target);
-	return fde && !ug_text_named(flow->text, fde->start);
+	return fde && !ug_text_named(flow->text, fde->start) &&
+	       ug_text_on_boundary(flow->text, target);
 }
 
 static bool read_table(struct ug_flow *flow, const struct table *t)

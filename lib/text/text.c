@@ -229,7 +229,7 @@ static void named_cb(const struct ug_symbol *sym, void *ctx)
 {
 	bool *named = ctx;
 
-	if (!strstr(sym->name, ".cold"))
+	if (!strstr(sym->name, ".cold") && !strstr(sym->name, ".__part."))
 		*named = true;
 }
 
@@ -241,8 +241,7 @@ bool ug_text_named(const struct ug_text *text, ug_raddr_t addr)
 	return named;
 }
 
-/* Is src an instruction boundary of the FDE that covers it? */
-static bool on_boundary(const struct ug_text *text, ug_raddr_t src)
+bool ug_text_on_boundary(const struct ug_text *text, ug_raddr_t src)
 {
 	const struct ug_fde *fde = ug_cfi_fde(text->obj, src);
 	struct ug_insn insn;
@@ -267,7 +266,7 @@ bool ug_text_is_called(const struct ug_text *text, ug_raddr_t addr)
 		ug_raddr_t src = text->base + text->branches.v[i].src;
 		const uint8_t *p = ug_text_bytes(text, src, &left);
 
-		if (p && *p == 0xe8 && on_boundary(text, src))
+		if (p && *p == 0xe8 && ug_text_on_boundary(text, src))
 			return true;
 	}
 	return false;

@@ -42,6 +42,9 @@ bool ug_text_decode(const struct ug_text *text, ug_raddr_t addr, struct ug_insn 
 /* Is there a function symbol at exactly addr which is not a split-off part (.cold)? */
 bool ug_text_named(const struct ug_text *text, ug_raddr_t addr);
 
+/* Does an instruction start at addr, decoded in a row from the start of its FDE? */
+bool ug_text_on_boundary(const struct ug_text *text, ug_raddr_t addr);
+
 /* Is there a call instruction (on a true instruction boundary) to addr? */
 bool ug_text_is_called(const struct ug_text *text, ug_raddr_t addr);
 
