@@ -50,14 +50,17 @@ static bool set_contexts(struct cli *cli, const char *arg)
 
 static bool set_json(struct cli *cli, const char *arg)
 {
-	cli->json = JSON_PRETTY;
-	if (arg && strcmp(arg, "short") == 0)
-		cli->json = JSON_SHORT;
-	else if (arg && strcmp(arg, "off") == 0)
-		cli->json = JSON_OFF;
-	else if (arg && strcmp(arg, "pretty") != 0)
-		return false;
-	return true;
+	static const struct { const char *name; enum json_mode mode; } modes[] = {
+		{ "pretty", JSON_PRETTY }, { "short", JSON_SHORT }, { "off", JSON_OFF },
+	};
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		if (strcmp(arg ? arg : "pretty", modes[i].name) == 0) {
+			cli->json = modes[i].mode;
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool set_quiet(struct cli *cli, const char *arg)
