@@ -109,7 +109,10 @@ static bool test_context(struct scan *s, ug_raddr_t lo, ug_raddr_t addr)
 
 	if (at < lo || at > addr)
 		return true;
-	if (!ug_stack_mem_peek(s->ctx, at, &uc, sizeof(uc)))
+	/* Mostly it is in the window: the auxiliary vector alone has such a word (AT 51). */
+	if (at >= s->mem.base)
+		memcpy(&uc, (const char *)s->mem.buf + (at - s->mem.base), sizeof(uc));
+	else if (!ug_stack_mem_peek(s->ctx, at, &uc, sizeof(uc)))
 		return give_up(s, "stack memory not present", at);
 	test_gregs(s, uc.gregs, UG_GREG_RIP + 1);
 	if (!ug_ucontext_plausible(s->ctx->maps, &uc))
