@@ -19,6 +19,7 @@
 
 struct ug_symtab;
 struct ug_cfi;
+struct ug_image;
 
 struct ug_segment {		/* one PT_LOAD */
 	ug_raddr_t start, end;	/* run-time addresses, memory size */
@@ -43,6 +44,7 @@ struct ug_object {
 	int fd;			/* -1 for none */
 	struct ug_symtab *symtab;	/* loaded on first use by ug_object_symtab */
 	struct ug_cfi *cfi;	/* loaded on first use by ug_object_cfi */
+	struct ug_image *image;	/* program headers, code of the file: private */
 };
 
 struct ug_objects {
