@@ -34,6 +34,9 @@ static enum ug_insn_kind kind_of(const ZydisDecodedInstruction *z, bool direct)
 	case ZYDIS_CATEGORY_COND_BR:
 		return loop_or_jcc(z);
 	case ZYDIS_CATEGORY_UNCOND_BR:
+		/* xabort is in this category too; outside of a transaction it does nothing. */
+		if (z->mnemonic != ZYDIS_MNEMONIC_JMP)
+			return UG_INSN_PLAIN;
 		return direct ? UG_INSN_JMP : UG_INSN_JMP_IND;
 	case ZYDIS_CATEGORY_CALL:
 		return direct ? UG_INSN_CALL : UG_INSN_CALL_IND;
