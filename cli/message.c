@@ -188,6 +188,15 @@ int fail(const struct cli *cli, const struct ug_error *err)
 	return code;
 }
 
+int fail_file(const struct cli *cli, struct ug_error *err, const char *file)
+{
+	cli_autofree char *text = xasprintf("%s: %s", file, err->message);
+
+	if (!strstr(err->message, file))
+		snprintf(err->message, sizeof(err->message), "%s", text);
+	return fail(cli, err);
+}
+
 void log_line(const struct cli *cli, int level, const char *line)
 {
 	static const int shown[] = { LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG };

@@ -26,6 +26,9 @@ json_t *error_json(const struct ug_error *err);
 /* End a verb with an error: the sentence on stderr, or a JSON document. Returns the exit code. */
 int fail(const struct cli *cli, const struct ug_error *err);
 
+/* The same for an error about a file, which is named unless the message does so. */
+int fail_file(const struct cli *cli, struct ug_error *err, const char *file);
+
 /* A line on stderr, "ugraft: ...", after the progress line (if any) has been wiped. */
 void message(const struct cli *cli, const char *fmt, ...) cli_printf(2, 3);
 

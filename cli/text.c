@@ -144,7 +144,8 @@ const char *text_count(uint64_t n, const char *noun)
 {
 	char *buf = rotating();
 
-	snprintf(buf, 32, "%llu %s%s", (unsigned long long)n, noun, n == 1 ? "" : "s");
+	snprintf(buf, 32, "%llu %s%s", (unsigned long long)n, noun,
+		 n == 1 ? "" : noun[strlen(noun) - 1] == 's' ? "es" : "s");
 	return buf;
 }
 

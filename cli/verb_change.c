@@ -170,8 +170,9 @@ static int nothing_found(const struct cli *cli, const struct change *change,
 	if (!change->none && !targets->unreadable)
 		return finish(cli, targets, &none);
 	if (targets->unreadable)
-		set_error(&err, -EPERM, "%zu processes may not be looked at, and no other is concerned",
-			  targets->unreadable);
+		set_error(&err, -ESRCH, "%s (%s could not be looked at)",
+			  change->none ? change->none : "no process is patched",
+			  text_count(targets->unreadable, "process"));
 	else
 		set_error(&err, -ESRCH, "%s", change->none);
 	return fail(cli, &err);
@@ -233,7 +234,7 @@ int verb_load(struct cli *cli)
 
 	/* Once, before any process is looked at: a bad file is one error, not one a target. */
 	if (ug_info(cli->args[0], &info, &err) < 0)
-		return fail(cli, &err);
+		return fail_file(cli, &err, cli->args[0]);
 	ug_info_free(info);
 	return run(cli, &change, cli->args + 1, cli->nargs - 1, cli->args[0]);
 }

@@ -190,7 +190,7 @@ int verb_plan(struct cli *cli)
 	struct ug_info *info;
 
 	if (ug_info(verb.file, &info, &err) < 0)
-		return fail(cli, &err);
+		return fail_file(cli, &err, verb.file);
 	ug_info_free(info);
 	return run(cli, &verb, cli->args + 1, cli->nargs - 1);
 }

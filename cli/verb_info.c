@@ -122,7 +122,7 @@ int verb_info(struct cli *cli)
 	struct ug_error err;
 
 	if (ug_info(cli->args[0], &info, &err) < 0)
-		return fail(cli, &err);
+		return fail_file(cli, &err, cli->args[0]);
 	if (cli->json) {
 		json_t *root = document(cli);
 

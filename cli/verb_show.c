@@ -251,8 +251,8 @@ static void show_end(struct show *show, const struct targets *targets)
 	if (!targets->n && cli->verbosity >= 0)
 		message(cli, "no process is patched");
 	if (targets->unreadable && cli->verbosity > 0)
-		message(cli, "%zu processes could not be looked at for lack of permission",
-			targets->unreadable);
+		message(cli, "%s could not be looked at for lack of permission",
+			text_count(targets->unreadable, "process"));
 }
 
 static int show(const struct cli *cli, bool table)
