@@ -249,8 +249,9 @@ int ug_run_attempt(struct ug_run *run, size_t *ret_left, struct ug_error *err)
 	list.v = calloc(run->table_len / sizeof(uint64_t) + 1, sizeof(uint64_t));
 	if (!list.v)
 		return ug_err(err, -ENOMEM, "out of memory");
-	run->tier2 = true;
-	r = ug_table_for_each(run->table, run->trans->trans->table_used, collect, &list, err);
+	r = ug_run_unwind(run, err);
+	if (r == 0)
+		r = ug_table_for_each(run->table, run->trans->trans->table_used, collect, &list, err);
 	if (r == 0)
 		r = attempt_each(run, &list, ret_left, err);
 	free(list.v);

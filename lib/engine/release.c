@@ -90,8 +90,9 @@ static int prove_empty(struct ug_target *t, struct ug_error *err)
 
 	if (r < 0)
 		return r;
-	run.tier2 = true;
-	r = ug_run_stop_all(&run, &stop, err);
+	r = ug_run_unwind(&run, err);
+	if (r == 0)
+		r = ug_run_stop_all(&run, &stop, err);
 	if (r == 0) {
 		r = ug_run_mark_empty(&run, err);
 		ug_run_resume(&run, stop);

@@ -117,6 +117,15 @@ static int visit(struct ug_stop *s, struct ug_thread *thread, void *ctx, struct 
 	return rec ? 0 : -ENOMEM;
 }
 
+int ug_run_unwind(struct ug_run *run, struct ug_error *err)
+{
+	int r = ug_target_load_cfi(run->t, err);
+
+	if (r == 0)
+		run->tier2 = true;
+	return r;
+}
+
 static int create_stop(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
 {
 	struct ug_stop_opts opts = { .budget_us = run->t->max_pause_us };

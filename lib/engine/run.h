@@ -35,7 +35,7 @@ struct ug_run {
 	size_t table_len;		/* capacity; trans->table_used of it hold something */
 	uint64_t *hits;			/* scratch of one check */
 	uint64_t *occupied;		/* items some thread may be in, of the last full stop */
-	bool tier2;			/* refute hits of the scan by unwinding */
+	bool tier2;			/* refute hits of the scan by unwinding; ug_run_unwind */
 	bool at_once;			/* suspended contexts: no table */
 	unsigned int attempts;
 };
@@ -46,6 +46,9 @@ void ug_run_deinit(struct ug_run *run);
 
 /* The site of a move; it exists while the transition does. NULL: the registry is damaged. */
 const struct ug_reg_site *ug_run_site(const struct ug_run *run, const struct ug_reg_move *move);
+
+/* From here on unwind where the scan hits: opens the tables it needs, so before a stop. */
+int ug_run_unwind(struct ug_run *run, struct ug_error *err) ug_must_check;
 
 /* Stop the whole process and check every thread; results in run->threads, run->occupied. */
 int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *err) ug_must_check;

@@ -9,7 +9,6 @@
 
 #include "base/cleanup.h"
 #include "object/cfi.h"
-#include "object/symbol.h"
 #include "stack/stack.h"
 
 /* AT_HWCAP2 bit of x86: the kernel lets user code execute rdfsbase (Linux 5.9). */
@@ -30,10 +29,9 @@ static bool read_rdfsbase(struct ug_proc *p)
 	return false;
 }
 
-/* Everything slow happens before any stop: symbol tables and CFI of all objects. */
-static int load_objects(struct ug_target *t, struct ug_error *err)
+int ug_target_load_cfi(struct ug_target *t, struct ug_error *err)
 {
-	int r = ug_objects_load(&t->proc, &t->maps, &t->objects, err);
+	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < t->objects.n; i++)
 		r = ug_object_cfi(t->objects.v[i], err);
@@ -55,7 +53,7 @@ int ug_target_open(pid_t pid, unsigned int what, struct ug_target *ret, struct u
 	if (r == 0)
 		r = ug_registry_read(&t.proc, &t.maps, &t.reg, err);
 	if (r == 0 && (what & UG_TARGET_OBJECTS))
-		r = load_objects(&t, err);
+		r = ug_objects_load(&t.proc, &t.maps, &t.objects, err);
 	if (r == 0)
 		r = ug_stack_main_top(&t.proc, &t.maps, &t.main_stack_top, err);
 	t.rdfsbase = read_rdfsbase(&t.proc);

@@ -36,11 +36,17 @@ struct ug_notify {
 
 enum {
 	UG_TARGET_LOCK = 1 << 0,	/* be the only controller */
-	UG_TARGET_OBJECTS = 1 << 1,	/* find the objects, load their symbols and CFI */
+	UG_TARGET_OBJECTS = 1 << 1,	/* find the objects */
 };
 
 int ug_target_open(pid_t pid, unsigned int what, struct ug_target *ret, struct ug_error *err) ug_must_check;
 void ug_target_close(struct ug_target *t);
+
+/*
+ * Open the unwind tables of all objects (idempotent). Slow, so before any stop in which
+ * threads are to be unwound, and only then: most loads never need them.
+ */
+int ug_target_load_cfi(struct ug_target *t, struct ug_error *err) ug_must_check;
 
 /* Read maps and registry again. */
 int ug_target_reload(struct ug_target *t, struct ug_error *err) ug_must_check;

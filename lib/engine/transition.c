@@ -253,6 +253,26 @@ static bool worth_retrying(int r)
 	return r == -EAGAIN || r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK;
 }
 
+/* No stop was found that could commit: say which thread was in the way, and why. */
+static int explain_no_commit(const struct ug_run *run, struct ug_error *err)
+{
+	ug_vec_for_each(&run->threads, rec) {
+		int r;
+
+		if (rec->safe || (!rec->in_bytes && !run->at_once))
+			continue;
+		r = rec->report.verdict == UG_UNRELIABLE ?
+		    ug_err(err, -UG_E_STACK_UNRELIABLE, "the stack of thread %d cannot be checked: %s",
+			   rec->tid, rec->report.reason) :
+		    ug_err(err, -UG_E_STACK_BUSY, "thread %d was never outside the functions when the "
+			   "process was stopped", rec->tid);
+		(void)ug_err_thread(err, run->t->proc.pid, rec->tid);
+		return r;
+	}
+	return ug_err(err, -UG_E_STACK_BUSY, "memory of the process holds a pointer into the "
+		      "functions: a suspended coroutine may be inside them");
+}
+
 static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_waiting,
 		 struct ug_error *err)
 {
@@ -260,8 +280,9 @@ static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_wa
 
 	for (unsigned int round = 0;; round++) {
 		/* The second try refutes stale words by unwinding: it costs pause, so not the first. */
-		run->tier2 = round > 0;
-		r = start_once(run, parent, ret_waiting, err);
+		r = round ? ug_run_unwind(run, err) : 0;
+		if (r == 0)
+			r = start_once(run, parent, ret_waiting, err);
 		if (!worth_retrying(r))
 			return r;
 		if (out_of_time(run->t))
@@ -269,10 +290,7 @@ static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_wa
 		ug_run_progress(run);
 		back_off(round);
 	}
-	if (r == -EAGAIN)
-		return ug_err(err, -UG_E_STACK_BUSY, "a thread is always at the entry of a function "
-			      "that is to be patched, or inside it in a suspended context");
-	return r;
+	return r == -EAGAIN ? explain_no_commit(run, err) : r;
 }
 
 /* ---- completion ---- */
@@ -296,8 +314,9 @@ static int try_complete_all(struct ug_run *run, struct ug_error *err)
 	struct ug_stop *stop;
 	int r;
 
-	run->tier2 = true;
-	r = ug_run_stop_all(run, &stop, err);
+	r = ug_run_unwind(run, err);
+	if (r == 0)
+		r = ug_run_stop_all(run, &stop, err);
 	if (r < 0)
 		return r;
 	r = run->trans->trans->word == UG_WORD_NULL || all_switched(run) ? ug_run_finish(run, err) :
