@@ -53,12 +53,17 @@ static size_t columns(void)
 char *progress_blocker(const struct cli *cli, const struct ug_blocker *b)
 {
 	cli_autofree char *comm = text_clean(cli, b->comm);
+	cli_autofree char *function = text_clean(cli, b->function);
 	cli_autofree char *chain = text_clean(cli, b->chain[0] ? b->chain : b->function);
 	cli_autofree char *reason = text_clean(cli, b->reason);
+	bool innermost = strncmp(chain, function, strlen(function)) == 0;
 
 	if (b->unreliable)
 		return xasprintf("tid %d %s: %s", b->tid, comm,
 				 *reason ? reason : "its stack cannot be checked reliably");
+	/* The function must be seen also when the end of the line is cut off. */
+	if (!innermost)
+		return xasprintf("tid %d %s below %s: %s", b->tid, comm, function, chain);
 	return xasprintf("tid %d %s in %s", b->tid, comm, *chain ? chain : "the old code");
 }
 

@@ -25,7 +25,11 @@ void progress_update(const struct ug_progress *progress, void *ctx);
 /* Wipe the line, if there is one. Anybody who prints on stderr calls this first. */
 void progress_wipe(void);
 
-/* "tid 812 worker in parse_uri+0x41 <- handle_conn <- main"; to be freed. */
+/*
+ * "tid 812 worker in parse_uri+0x41 <- handle_conn <- main", or, when it is in something the
+ * function has called, "tid 812 worker below parse_uri: read+0x1d <- parse_uri+0x41 <- ...";
+ * to be freed.
+ */
 char *progress_blocker(const struct cli *cli, const struct ug_blocker *b);
 
 #endif

@@ -79,7 +79,7 @@ static const char *condition(const struct ug_status *st)
 	if (st->busy)
 		return "a controller is at work on it";
 	if (st->needs_recovery)
-		return "a controller died at work: 'ugraft recover' finishes it";
+		return "a transition is not complete: 'ugraft recover' goes on with it";
 	if (st->is_copy)
 		return "forked from a patched process";
 	return "patched";
