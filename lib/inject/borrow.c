@@ -208,8 +208,9 @@ static int give_up(const struct search *s, struct ug_error *err)
 			*err = s->hard;
 		return s->hard.code;
 	}
-	return ug_err(err, -UG_E_NO_THREAD, "no thread of process %d can be borrowed at the moment%s%s",
-		      s->p->pid, s->last.code ? "; the last one: " : "", s->last.message);
+	return ug_err(err, -UG_E_NO_THREAD,
+		      "no thread of process %d can be borrowed at the moment%s%s", s->p->pid,
+		      s->last.code ? "; the last one: " : "", s->last.message);
 }
 
 static int search(struct search *s, struct ug_error *err)

@@ -2,7 +2,7 @@
 /*
  * Classic BPF as the kernel admits it for seccomp (seccomp_check_filter and bpf_check_classic,
  * kernel/seccomp.c and net/core/filter.c): 32-bit words of struct seccomp_data at absolute
- * offsets, no division remainder, jumps forward only. What is not admitted there is malformed here, and
+ * offsets, no remainder of divisions. What is not admitted there is malformed here, and
  * malformed means forbidden. Jumps go forward only, so every program ends.
  */
 #include <linux/bpf_common.h>

@@ -78,7 +78,7 @@ bool ug_anon_names_known(void)
 	return known;
 }
 
-/* The first call of the table the filter does not let pass; NULL: none. A log entry does no harm. */
+/* The first call of the table that the filter does not let pass, or NULL. Logging is harmless. */
 static const struct call *forbidden(const struct sock_filter *prog, size_t len,
 				    const struct ug_gadgets *g, bool anon_names)
 {

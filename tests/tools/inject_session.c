@@ -82,9 +82,10 @@ static int mappings(struct ug_proc *p, struct ug_remote *r, struct ug_error *err
 	return ret;
 }
 
+/* All of the scratch space, which ends where the red zone begins. */
 static int pushes(struct ug_proc *p, struct ug_remote *r, struct ug_error *err)
 {
-	char buf[256], back[8];
+	char fill[248], back[8];
 	ug_raddr_t at;
 	int ret = ug_remote_push(r, "ugraft", 7, &at, err);
 
@@ -92,7 +93,11 @@ static int pushes(struct ug_proc *p, struct ug_remote *r, struct ug_error *err)
 		return ret;
 	if (ug_proc_read(p, at, back, 7, NULL) || strcmp(back, "ugraft"))
 		return wrong(err, "push");
-	if (ug_remote_push(r, buf, sizeof(buf), &at, NULL) != -ENOSPC)
+	memset(fill, 0xaa, sizeof(fill));
+	ret = ug_remote_push(r, fill, sizeof(fill), &at, err);
+	if (ret)
+		return ret;
+	if (ug_remote_push(r, fill, 1, &at, NULL) != -ENOSPC)
 		return wrong(err, "push of too much");
 	return 0;
 }

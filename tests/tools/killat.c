@@ -37,14 +37,15 @@ static const char *call_name(long nr)
 		N(read), N(write), N(open), N(openat), N(close), N(fstat), N(newfstatat), N(lseek),
 		N(mmap), N(mprotect), N(munmap), N(brk), N(rt_sigaction), N(rt_sigprocmask),
 		N(ioctl), N(pread64), N(pwrite64), N(access), N(clone), N(clone3), N(fork),
-		N(vfork), N(execve), N(exit), N(exit_group), N(wait4), N(waitid), N(kill), N(tgkill),
-		N(fcntl), N(flock), N(getdents64), N(readlink), N(readlinkat), N(ptrace), N(prctl),
+		N(vfork), N(execve), N(exit), N(exit_group), N(wait4), N(waitid), N(kill),
+		N(tgkill), N(fcntl), N(flock), N(getdents64), N(readlink), N(readlinkat),
+		N(ptrace), N(prctl),
 		N(futex), N(nanosleep), N(clock_nanosleep), N(mlockall), N(sched_setscheduler),
 		N(sched_getparam), N(sched_getscheduler), N(timer_create), N(timer_settime),
 		N(timer_delete), N(rt_sigtimedwait), N(pidfd_open), N(kcmp), N(process_vm_readv),
-		N(madvise), N(unlink), N(unlinkat), N(getpid), N(gettid), N(rseq), N(set_robust_list),
-		N(prlimit64), N(getrandom), N(poll), N(ppoll), N(pipe2), N(socketpair), N(faccessat),
-		N(faccessat2), N(sched_setparam), N(arch_prctl), N(set_tid_address),
+		N(madvise), N(unlink), N(unlinkat), N(getpid), N(gettid), N(rseq),
+		N(set_robust_list), N(prlimit64), N(getrandom), N(poll), N(ppoll), N(pipe2),
+		N(socketpair), N(faccessat), N(faccessat2), N(sched_setparam), N(arch_prctl), N(set_tid_address),
 #undef N
 	};
 	static char other[32];
