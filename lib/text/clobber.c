@@ -88,7 +88,7 @@ static void merge(struct ug_clobbers *into, const struct ug_clobbers *from)
 struct walk {
 	struct ug_text *text;
 	UG_VEC(ug_raddr_t) funcs;	/* callees met; those before `done` are finished */
-	size_t done;
+	size_t done, steps;
 	struct ug_clobbers sum;
 };
 
@@ -141,13 +141,14 @@ static int walk_one(struct walk *w, ug_raddr_t func, uint64_t size, struct ug_er
 
 	if (size_at(w->text, func) > size)
 		size = size_at(w->text, func);
-	if (size == 0 || ug_flow_stub(w->text, func)) {
+	if (size == 0 || ug_flow_stub(w->text, func) || w->steps > UG_FLOW_STEPS_MAX) {
 		w->sum.unknown_call = true;
 		return 0;
 	}
 	ret = ug_flow_run(w->text, func, size, &flow, err);
 	if (ret < 0)
 		return ret;
+	w->steps += flow.steps;
 	if (flow.doubt || flow.leaves_by_pointer)
 		w->sum.unknown_call = true;
 	for (size_t i = 0; i < flow.parts.n; i++)

@@ -17,8 +17,7 @@
 
 #include <errno.h>
 
-#define STEPS_MAX 4000000
-#define PARTS_MAX 4096
+#define PARTS_MAX 512
 
 void ug_flow_doubt(struct ug_flow *flow, ug_raddr_t addr, const char *why)
 {
@@ -154,7 +153,7 @@ static void follow(struct ug_flow *flow, ug_raddr_t addr)
 {
 	struct ug_insn insn = { 0 };
 
-	while (flow->steps < STEPS_MAX && !flow->nomem) {
+	while (flow->steps < UG_FLOW_STEPS_MAX && !flow->nomem) {
 		struct ug_part *p = ug_flow_part(flow, addr);
 
 		if (!p) {
@@ -180,7 +179,7 @@ static void follow(struct ug_flow *flow, ug_raddr_t addr)
 
 static void work_off(struct ug_flow *flow)
 {
-	while (flow->work.n > 0 && flow->steps < STEPS_MAX && !flow->nomem)
+	while (flow->work.n > 0 && flow->steps < UG_FLOW_STEPS_MAX && !flow->nomem)
 		follow(flow, flow->work.v[--flow->work.n]);
 }
 
@@ -190,7 +189,7 @@ static void sweep(struct ug_flow *flow, size_t part)
 	ug_raddr_t start = flow->parts.v[part].start, end = flow->parts.v[part].end;
 	struct ug_insn insn;
 
-	for (ug_raddr_t at = start; at < end && flow->steps < STEPS_MAX && !flow->nomem;) {
+	for (ug_raddr_t at = start; at < end && flow->steps < UG_FLOW_STEPS_MAX && !flow->nomem;) {
 		uint8_t *seen = flow->parts.v[part].seen;
 
 		if (!ug_text_decode(flow->text, at, &insn)) {
@@ -211,7 +210,7 @@ static void run(struct ug_flow *flow, ug_raddr_t func)
 	bool again = true;
 
 	push(flow, func);
-	while (again && flow->steps < STEPS_MAX && !flow->nomem) {
+	while (again && flow->steps < UG_FLOW_STEPS_MAX && !flow->nomem) {
 		again = false;
 		work_off(flow);
 		for (size_t i = 0; i < flow->parts.n; i++) {
@@ -227,7 +226,7 @@ static void run(struct ug_flow *flow, ug_raddr_t func)
 			again = true;
 		}
 	}
-	if (flow->steps >= STEPS_MAX)
+	if (flow->steps >= UG_FLOW_STEPS_MAX)
 		ug_flow_doubt(flow, func, "it is too large");
 }
 

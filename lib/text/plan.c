@@ -117,6 +117,14 @@ static void ignore_symbol(const struct ug_symbol *sym, void *ctx)
 {
 }
 
+/* Does an instruction begin inside (at, at + len)? */
+static bool has_boundary(const struct ug_text *text, ug_raddr_t at, size_t len)
+{
+	struct ug_insn insn;
+
+	return !ug_text_decode(text, at, &insn) || insn.len < len;
+}
+
 /* Why something leads into the middle of the bytes; NULL: nothing does. */
 static const char *entered(struct ug_text *text, const struct ug_flow *flow, ug_raddr_t at,
 			   size_t len, ug_raddr_t *ret_src)
@@ -126,7 +134,8 @@ static const char *entered(struct ug_text *text, const struct ug_flow *flow, ug_
 	*ret_src = at;
 	for (ug_raddr_t a = at + 1; a < at + len; a++) {
 		fde = ug_cfi_fde(text->obj, a);
-		if (ug_symbols_at(text->obj, a, ignore_symbol, NULL) > 0 || (fde && fde->start == a))
+		if (ug_symbols_at(text->obj, a, ignore_symbol, NULL) > 0 ||
+		    (fde && fde->start == a))
 			return "another function starts in them";
 	}
 	for (size_t i = 0; i < flow->targets.n; i++) {
@@ -134,6 +143,10 @@ static const char *entered(struct ug_text *text, const struct ug_flow *flow, ug_
 			*ret_src = flow->targets.v[i];
 			return "a branch of the function leads into them";
 		}
+	}
+	if (flow->doubt && has_boundary(text, at, len)) {
+		*ret_src = flow->doubt;
+		return "an indirect jump that is not understood may lead into them";
 	}
 	if (ug_text_branch_into(text, at + 1, at + len, at, at + 1, ret_src))
 		return "a branch leads into them";
@@ -331,7 +344,9 @@ static int collect_parts(struct ug_text *text, const struct ug_flow *flow, const
 {
 	struct part_names by_name = { .plan = plan };
 
-	if (flow->doubt && !ug_object_has_locals(text->obj))
+	/* Names bound a function whose control flow is not understood, if there are any. */
+	if (flow->doubt && (!ug_object_has_locals(text->obj) ||
+			    flow->steps >= UG_FLOW_STEPS_MAX))
 		return ug_err(err, -UG_E_PARTS,
 			      "the parts of the function cannot be bounded: %s (0x%llx); symbols "
 			      "of %s would help", flow->why, (unsigned long long)flow->doubt,
@@ -360,9 +375,9 @@ static int plan_function(struct ug_text *text, const char *name, struct ug_site_
 		ret = ug_err(err, -UG_E_NO_SYMBOL, "0x%llx is not text of %s",
 			     (unsigned long long)plan->func, text->obj->name);
 	if (ret >= 0)
-		ret = plan_entry(text, &flow, plan, err);
-	if (ret >= 0)
 		ret = collect_parts(text, &flow, name, plan, err);
+	if (ret >= 0)
+		ret = plan_entry(text, &flow, plan, err);
 	ug_flow_free(&flow);
 	return ret;
 }

@@ -4,8 +4,8 @@
  *
  * Tables, as gcc and clang make them (any register allocation):
  *
- *	lea table(%rip),B ... movslq (B,I,4),X; add B,X; jmp *X		PIC: table of offsets
- *	jmp *table(,I,8)   or   mov table(,I,8),X; jmp *X		non-PIC: of addresses
+ *	lea table(%rip),B ... movslq (B,I,4),X; add B,X; jmp *X	PIC: table of offsets
+ *	jmp *table(,I,8)   or   mov table(,I,8),X; jmp *X	non-PIC: of addresses
  *	lea table(%rip),B ... jmp *(B,I,8)   or   mov (B,I,8),X; jmp *X	label addresses
  *
  * Tail calls: through a fixed pointer (GOT), or from where the frame is gone (CFA = rsp + 8)
@@ -63,7 +63,7 @@ static bool previous(struct ug_flow *flow, ug_raddr_t addr, struct ug_insn *ret)
 {
 	struct ug_part *p = ug_flow_part(flow, addr);
 
-	if (!p)
+	if (!p || flow->steps++ >= UG_FLOW_STEPS_MAX)
 		return false;
 	for (ug_raddr_t at = addr; at-- > p->start && addr - at <= UG_INSN_MAX;) {
 		if (p->seen[at - p->start] && ug_text_decode(flow->text, at, ret) &&
@@ -212,7 +212,10 @@ static bool plausible(struct ug_flow *flow, ug_raddr_t target)
 	if (p)
 		return p->seen[target - p->start];
 	fde = ug_cfi_fde(flow->text->obj, target);
-	return fde && !ug_text_named(flow->text, fde->start) &&
+	if (!fde || flow->steps >= UG_FLOW_STEPS_MAX)
+		return false;
+	flow->steps += (target - fde->start) / 4;	/* what on_boundary decodes */
+	return !ug_text_named(flow->text, fde->start) &&
 	       ug_text_on_boundary(flow->text, target);
 }
 
@@ -254,8 +257,8 @@ static bool try_candidates(struct ug_flow *flow, size_t part, struct table *t)
 	bool found = false;
 	size_t left;
 
-	for (ug_raddr_t at = start; at < end; at++) {
-		if (!flow->parts.v[part].seen[at - start] ||
+	for (ug_raddr_t at = start; at < end && flow->steps < UG_FLOW_STEPS_MAX; at++) {
+		if (!flow->parts.v[part].seen[at - start] || !++flow->steps ||
 		    !ug_text_decode(flow->text, at, &insn) ||
 		    insn.z.mnemonic != ZYDIS_MNEMONIC_LEA || !insn.rip_disp ||
 		    ug_text_bytes(flow->text, insn.rip_target, &left))

@@ -7,6 +7,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* A function of which so many apparent calls are none is taken for one that is not called. */
+#define TRIES_MAX 64
+
 static int no_memory(struct ug_error *err)
 {
 	return ug_err(err, -ENOMEM, "no memory for the code of an object");
@@ -259,10 +262,11 @@ bool ug_text_on_boundary(const struct ug_text *text, ug_raddr_t src)
 bool ug_text_is_called(const struct ug_text *text, ug_raddr_t addr)
 {
 	uint64_t off = addr - text->base;
-	size_t left;
+	size_t left, tries = 0;
 
 	for (size_t i = first_branch(text, off);
-	     i < text->branches.n && text->branches.v[i].target == off; i++) {
+	     i < text->branches.n && text->branches.v[i].target == off && tries < TRIES_MAX;
+	     i++, tries++) {
 		ug_raddr_t src = text->base + text->branches.v[i].src;
 		const uint8_t *p = ug_text_bytes(text, src, &left);
 

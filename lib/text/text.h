@@ -71,8 +71,9 @@ int ug_text_plan(struct ug_text *text, ug_raddr_t func, uint64_t size, const cha
 		 unsigned int flags, struct ug_site_plan *ret, struct ug_error *err) ug_must_check;
 /*
  * The bytes [addr, addr + len) are in use: no later plan takes them for padding. A plan does not
- * reserve its own pad_at (it may never be carried out): the caller does that for every plan
- * of form JMP2 before it makes the next one, and for those that the registry lists.
+ * reserve its own (it may never be carried out): the caller does that for [at, at + len) and
+ * [pad_at, pad_at + 5) of every plan before it makes the next one, and of those that the
+ * registry lists.
  */
 void ug_text_reserve(struct ug_text *text, ug_raddr_t addr, size_t len);
 void ug_site_plan_free(struct ug_site_plan *plan);

@@ -30,7 +30,7 @@ struct ug_text {
 	ug_raddr_t base;
 	UG_VEC(struct ug_code) code;
 	UG_VEC(struct ug_branch) branches;	/* sorted by target */
-	UG_VEC(struct ug_span) owned;		/* union of FDEs and symbols, sorted, disjoint */
+	UG_VEC(struct ug_span) owned;		/* FDEs and symbols, sorted, disjoint */
 	UG_VEC(struct ug_span) reserved;
 	bool reserve_failed;			/* no memory: no padding is free any more */
 };
@@ -57,6 +57,10 @@ bool ug_text_branch_into(const struct ug_text *text, ug_raddr_t lo, ug_raddr_t h
 
 /* The bytes around addr that belong to no function; false: addr belongs to one. */
 bool ug_text_gap(const struct ug_text *text, ug_raddr_t addr, struct ug_span *ret);
+
+/* Instructions looked at for one function: a hostile file must not keep us for ever. The
+ * largest functions of real programs have some ten thousand. */
+#define UG_FLOW_STEPS_MAX 3000000
 
 /* All parts of a function by its control flow (flow.c). */
 struct ug_part {

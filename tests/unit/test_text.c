@@ -76,7 +76,10 @@ static int plan_of(struct victim *v, const char *name, struct ug_site_plan *plan
 {
 	struct ug_symbol sym = symbol(v, name);
 	struct ug_error err = { 0 };
-	int ret = ug_text_plan(v->text, sym.addr, sym.size, name, 0, plan, &err);
+	int ret;
+
+	memset(plan, 0, sizeof(*plan));
+	ret = ug_text_plan(v->text, sym.addr, sym.size, name, 0, plan, &err);
 
 	if (ret < 0) {
 		assert_int_equal(err.code, ret);
@@ -132,6 +135,7 @@ static void forms(void **state)
 		{ "endbr_first", 0, UG_FORM_JMP5, 7, 4 },
 		{ "nops_first", 0, UG_FORM_JMP5, 5, 4, true },
 		{ "entered_by_other", 0, UG_FORM_JMP2, 2 },
+		{ "doubtful", -UG_E_ENTRY },
 		{ "no_padding", 0, UG_FORM_JMP5, 5, 0, true },
 		{ "tight_ret", -UG_E_TOO_SHORT },
 		{ "tight_loop", -UG_E_ENTRY },
@@ -424,6 +428,10 @@ static size_t compare_stripped(const char *kind)
 		ug_symbol_parts(full.obj, names[i], cold_cb, &c);
 		colds += c.n;
 	}
+	/* Not to be bounded by control flow; with symbols it never is for that reason. */
+	assert_int_equal(plan_of(&stripped, "threaded", &plan), -UG_E_PARTS);
+	assert_int_not_equal(plan_of(&full, "threaded", &plan), -UG_E_PARTS);
+	ug_site_plan_free(&plan);
 	victim_close(&full);
 	victim_close(&stripped);
 	return colds;

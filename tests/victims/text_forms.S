@@ -107,6 +107,14 @@
 	jmp	.Lentered_by_other + 2
 	endfunc enters_other
 
+	func doubtful
+	push	%rbx
+	.cfi_def_cfa_offset 16
+	mov	%rdi, %rbx
+	mov	(%rbx), %rax
+	jmp	*%rax
+	endfunc doubtful
+
 	/* No padding within reach of these. */
 	func no_padding
 	.fill	200, 1, 0x90

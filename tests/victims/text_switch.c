@@ -78,6 +78,26 @@ EXPORT int tail_ops(const struct ops *ops, int x)
 	return ops->call(x);
 }
 
+/* Threaded code: where the jumps lead only the data of the caller says. */
+EXPORT int threaded(void *const **ret, void *const *pc, int x)
+{
+	static void *const ops[] = { &&add, &&call, &&end };
+
+	if (ret) {
+		*ret = ops;
+		return outside(x);
+	}
+	goto **pc++;
+add:
+	x += 3;
+	goto **pc++;
+call:
+	x = outside(x);
+	goto **pc++;
+end:
+	return x;
+}
+
 static void clean(int *p)
 {
 	outside(*p);
