@@ -73,7 +73,7 @@ manual()
 {
 	command -v man >/dev/null || { echo "man is missing"; return 77; }
 	local page verb warnings
-	for page in man/*.1; do
+	for page in man/*.1 "$build"/man/*.1; do
 		warnings=$(MANWIDTH=80 man --warnings -l "$page" 2>&1 >/dev/null)
 		[ -z "$warnings" ] || { echo "$page: $warnings"; return 1; }
 	done

@@ -8,6 +8,9 @@
 void help_program(void);
 void help_verb(const struct verb *verb);
 
+/* The manual page of a verb, for man(1) (the hidden verb "manual"). */
+void manual_verb(const struct verb *verb);
+
 /* The bash completion, as a script (the hidden verb "completion"). */
 void help_completion(void);
 

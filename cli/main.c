@@ -80,6 +80,20 @@ static int find_verb(int argc, char **argv)
 	return i < argc ? i : 0;
 }
 
+/* Hidden verbs, for the build: what is made from the tables. */
+static bool generated(const char *what, const char *name)
+{
+	const struct verb *verb = verb_find(name);
+
+	if (strcmp(what, "completion") == 0)
+		help_completion();
+	else if (strcmp(what, "manual") == 0 && verb)
+		manual_verb(verb);
+	else
+		return false;
+	return true;
+}
+
 static int dispatch(struct cli *cli, int argc, char **argv)
 {
 	int at = find_verb(argc, argv);
@@ -89,10 +103,8 @@ static int dispatch(struct cli *cli, int argc, char **argv)
 	if (!at)
 		return run_bare(cli, argc, argv);
 	word = argv[at];
-	if (strcmp(word, "completion") == 0) {
-		help_completion();
+	if (generated(word, at + 1 < argc ? argv[at + 1] : ""))
 		return UG_EXIT_OK;
-	}
 	if (strcmp(word, "help") == 0) {
 		word = at + 1 < argc ? argv[at + 1] : NULL;
 		if (!word) {

@@ -64,7 +64,6 @@ static const struct {
 	{ UG_E_REGISTRY, "verify", "'ugraft verify' tells more" },
 	{ UG_E_LOCKED, "again", "try again when that one is done" },
 	{ UG_E_UNSTOPPABLE, "max-pause", "try again, or allow more with --max-pause" },
-	{ UG_E_NO_OBJECT, "info", "'ugraft info FILE' lists the builds it is for" },
 	{ UG_E_REVERSED, "timeout", "give it more time with --timeout" },
 	{ UG_E_TRACED, "debugger", "end the debugger first" },
 	{ UG_E_CLOBBER, "assume-abi", "see --assume-abi in ugraft(1)" },

@@ -50,7 +50,7 @@ static void print_table(const struct cli *cli, const struct check_verb *verb,
 	for (size_t i = 0; i < checks->n; i++) {
 		const struct ug_check *c = &checks->v[i];
 
-		if (cli->verbosity < 0 && c->verdict == UG_CHECK_OK)
+		if (cli->verbosity < 0 && c->verdict != UG_CHECK_REFUSED)
 			continue;
 		table_row(&t);
 		table_cell(&t, verdict_name(verb, c->verdict), verdict_color(c->verdict));
