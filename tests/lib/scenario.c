@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +48,7 @@ const char *scenario_bin(const char *relative)
 	return below("UG_TEST_BUILD", relative);
 }
 
-void scenario_start(struct scenario_victim *v, char *const argv[])
+void scenario_start(struct scenario_victim *v, const char *const argv[])
 {
 	int to[2], from[2];
 	char line[64];
@@ -67,7 +68,7 @@ void scenario_start(struct scenario_victim *v, char *const argv[])
 		close(to[1]);
 		close(from[0]);
 		close(from[1]);
-		execv(argv[0], argv);
+		execv(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
 	close(to[0]);

@@ -16,7 +16,7 @@ struct scenario_victim {
 };
 
 /* Start argv[0] (a path); waits for its first line of output ("ready"). */
-void scenario_start(struct scenario_victim *v, char *const argv[]);
+void scenario_start(struct scenario_victim *v, const char *const argv[]);
 
 /* Send a line, return the answer line without its newline (valid until the next call). */
 const char *scenario_ask(struct scenario_victim *v, const char *fmt, ...)

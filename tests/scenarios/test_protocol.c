@@ -27,7 +27,7 @@ static const char *patch;
 
 static int set_up(void **state)
 {
-	char *argv[] = { (char *)(uintptr_t)scenario_bin("tests/victims/protocol"), "8", NULL };
+	const char *argv[] = { scenario_bin("tests/victims/protocol"), "8", NULL };
 
 	scenario_start(&victim, argv);
 	patch = scenario_build(scenario_src("tests/scenarios/protocol_fix.c"), argv[0], NULL);

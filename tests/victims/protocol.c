@@ -24,6 +24,11 @@
 #define OLD 1
 #define NEW 2
 
+/* External, so that nothing is known about who calls them. */
+void park_here(void);
+int g(int x);
+int f(int park);
+
 struct worker {
 	atomic_ulong calls[3];
 	char pad[104];		/* a cache line of its own */
