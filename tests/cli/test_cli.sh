@@ -145,7 +145,7 @@ run list --json=xml
 point "--json=xml" says 2 "--json"
 run build
 point "build without --source" says 2 "--source"
-run build --source x.c
+run build --source text.ugp
 point "build without --target" says 2 "--target"
 run --json load
 point "usage errors are JSON, too" json 2 'd["error"]["code"] == "USAGE"'
