@@ -68,7 +68,7 @@ int ug_error_exit(int code)
 	}
 }
 
-static void set(struct ug_error *err, int code, const char *fmt, va_list ap)
+static ug_printf(3, 0) void set(struct ug_error *err, int code, const char *fmt, va_list ap)
 {
 	memset(err, 0, sizeof(*err));
 	err->code = code;
