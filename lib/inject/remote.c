@@ -194,7 +194,8 @@ int ug_remote_syscall(struct ug_remote *r, long nr, const uint64_t args[6], int6
  * To an event stop, in which alone the thread's own registers may be written back: at a
  * system call stop followed by a plain resume the raw restart codes (512, 516) would reach
  * the program, because the kernel handles them on the signal path only. No instruction of
- * the program is executed on the way.
+ * the program is executed on the way. Any other stop swallows a pending interrupt
+ * (ptrace_stop in kernel/signal.c), so each resume needs one of its own.
  */
 static int to_event_stop(struct ug_remote *r, enum ug_stop_kind *ret_kind, struct ug_error *err)
 {
@@ -202,12 +203,12 @@ static int to_event_stop(struct ug_remote *r, enum ug_stop_kind *ret_kind, struc
 	bool running = r->state == LOST;
 	int status = 0;
 
-	if (ptrace(PTRACE_INTERRUPT, r->tid, 0, 0))
-		return failed(r, "interrupt the call", err);
 	while (ug_now_ns() < end) {
 		long sig = status == SIGSTOP ? SIGSTOP : 0;
 		int ret;
 
+		if (ptrace(PTRACE_INTERRUPT, r->tid, 0, 0))
+			return failed(r, "interrupt the call", err);
 		if (!running && ptrace(PTRACE_CONT, r->tid, 0, sig))
 			return failed(r, "resume the call", err);
 		running = false;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * inject-session [-s] [-n CALLS] [-t MS] [-l NAME] PID: one session of remote system calls, in a
+ * inject-session [-bs] [-n CALLS] [-t MS] [-l NAME] PID: one session of remote system calls, in a
  * process of its own as the library wants it, and so that it can be killed.
+ *	-b	begin with a call that does not return
  *	-s	suspend seccomp		-n	getpid that many times
  *	-t	time to find a thread	-l	close leaked memfds of that name
  * Prints the tid that was borrowed, or the name of the error. Exit: as ug_error_exit().
@@ -56,6 +57,19 @@ static int calls(struct ug_proc *p, struct ug_remote *r, long n, struct ug_error
 	return 0;
 }
 
+/* The session is lost for calls, but must still be closed in good order. */
+static int blocked(struct ug_remote *r, struct ug_error *err)
+{
+	static const uint64_t none[6];
+	int64_t v;
+
+	if (ug_remote_syscall(r, SYS_pause, none, &v, err) != -UG_E_REMOTE_CALL)
+		return wrong(err, "pause");
+	if (ug_remote_syscall(r, SYS_getpid, none, &v, err) != -UG_E_GONE)
+		return wrong(err, "getpid after pause");
+	return 0;
+}
+
 static int mappings(struct ug_proc *p, struct ug_remote *r, struct ug_error *err)
 {
 	const int rx = PROT_READ | PROT_EXEC, rw = PROT_READ | PROT_WRITE;
@@ -102,6 +116,21 @@ static int pushes(struct ug_proc *p, struct ug_remote *r, struct ug_error *err)
 	return 0;
 }
 
+static int work(struct ug_proc *p, struct ug_remote *r, long n, const char *leaked,
+		struct ug_error *err)
+{
+	int ret;
+
+	if (n < 0)
+		return blocked(r, err);
+	ret = calls(p, r, n, err);
+	if (!ret && leaked)
+		ret = ug_remote_close_leaked(r, leaked, err);
+	if (!ret)
+		ret = pushes(p, r, err);
+	return ret ? ret : mappings(p, r, err);
+}
+
 static int session(struct ug_proc *p, const struct ug_remote_opts *opts, long n,
 		   const char *leaked, struct ug_error *err)
 {
@@ -118,13 +147,7 @@ static int session(struct ug_proc *p, const struct ug_remote_opts *opts, long n,
 	if (ret)
 		return ret;
 	printf("%d\n", ug_remote_tid(r));
-	ret = calls(p, r, n, err);
-	if (!ret && leaked)
-		ret = ug_remote_close_leaked(r, leaked, err);
-	if (!ret)
-		ret = pushes(p, r, err);
-	if (!ret)
-		ret = mappings(p, r, err);
+	ret = work(p, r, n, leaked, err);
 	closed = ug_remote_close(r, &close_err);
 	if (!ret && closed) {
 		*err = close_err;
@@ -142,9 +165,11 @@ int main(int argc, char **argv)
 	long n = 1;
 	int opt, ret;
 
-	while ((opt = getopt(argc, argv, "sn:l:t:")) != -1) {
+	while ((opt = getopt(argc, argv, "bsn:l:t:")) != -1) {
 		if (opt == 's')
 			opts.flags |= UG_REMOTE_SUSPEND_SECCOMP;
+		else if (opt == 'b')
+			n = -1;
 		else if (opt == 'n')
 			n = atol(optarg);
 		else if (opt == 't')

@@ -329,14 +329,14 @@ static void test_signals(void **state)
 		unsigned int sessions = 0;
 
 		if (!sender)
-			send_numbers(v.pid, 500);
+			send_numbers(v.pid, 300);
 		while (!waitpid(sender, NULL, WNOHANG)) {
 			good_session(&v);
 			sessions++;
 		}
 		assert_true(sessions > 5);
 		sane(&v);
-		assert_int_equal(v.sh->signals, 500);
+		assert_int_equal(v.sh->signals, 300);
 		victim_end(&v);
 	}
 }
@@ -404,6 +404,18 @@ static void test_death_in_session(void **state)
 	sleep_ms(30);
 	kill(v.pid, SIGKILL);
 	assert_int_equal(finish(pid, fd, out, sizeof(out)), UG_EXIT_ABSENT);
+	victim_end(&v);
+}
+
+static void test_blocked_call(void **state)
+{
+	struct victim v = victim_start("poll");
+	char out[128];
+
+	assert_int_equal(session(&v, "-b", NULL, out, sizeof(out)), 0);
+	sane(&v);
+	good_session(&v);
+	sane(&v);
 	victim_end(&v);
 }
 
@@ -683,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_group_stop),
 		cmocka_unit_test(test_stop_in_session),
 		cmocka_unit_test(test_death_in_session),
+		cmocka_unit_test(test_blocked_call),
 		cmocka_unit_test(test_leaked),
 		cmocka_unit_test(test_kill_poll),
 		cmocka_unit_test(test_kill_read),
