@@ -30,7 +30,8 @@
  *  2. The new function's name means the function in the target: a call of new_check_uri from
  *     inside the patch, its recursion and its address all go through the entry of check_uri,
  *     so that a later patch takes over, and a comparison with a pointer the target has stored
- *     holds. The old body cannot be called.
+ *     holds. (A recursion the compiler makes a loop of stays in its version.) The old body
+ *     cannot be called.
  *  3. New static and global variables are fine; they begin with their initial values at load
  *     and vanish with unload. There are no constructors or destructors, no new thread-local
  *     variables, no indirect functions (ifunc).
