@@ -108,7 +108,8 @@ static int read_builds(struct meta *m)
 		if (!id)
 			return ug_err(m->err, -ENOMEM, "out of memory");
 		if (!ug_reader_next(&r, &rec, sizeof(rec)) || rec.len < 1 ||
-		    rec.len > UG_BUILD_ID_MAX)
+		    rec.len > UG_BUILD_ID_MAX ||
+		    memcmp(rec.reserved, (uint8_t[7]){ 0 }, sizeof(rec.reserved)))
 			return ug_pf_bad(m->err, "build-id %zu is malformed", i);
 		id->len = rec.len;
 		memcpy(id->bytes, rec.id, rec.len);
