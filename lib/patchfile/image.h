@@ -94,6 +94,11 @@ struct ug_pf_range {			/* bytes of code, from base */
 	uint64_t start, end;
 };
 
+struct ug_pf_cold {			/* an out-of-line part of a new body */
+	int64_t func;			/* the first function of that body */
+	struct ug_pf_range range;
+};
+
 struct ug_patch_image {
 	uint8_t *file;
 	struct ug_reader r;
@@ -114,6 +119,7 @@ struct ug_patch_image {
 	uint32_t got_ld;			/* slot + 1 of the pair for local-dynamic TLS */
 	uint64_t eh_frame, eh_frame_size;
 	UG_VEC(struct ug_pf_range) others;
+	UG_VEC(struct ug_pf_cold) colds;	/* by function, then address */
 };
 
 #define UG_PF_STUB_SIZE 8u
@@ -151,7 +157,7 @@ void ug_pf_bind_targets(struct ug_patch *patch);
 bool ug_pf_escapes(struct ug_patch *patch);
 
 /* ranges.c: after layout. */
-int ug_pf_find_others(struct ug_patch *patch, struct ug_error *err) ug_must_check;
+int ug_pf_find_ranges(struct ug_patch *patch, struct ug_error *err) ug_must_check;
 
 /* reloc.c */
 const struct ug_pf_reloc_type *ug_pf_reloc_type(uint32_t type);

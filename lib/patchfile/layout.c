@@ -100,7 +100,7 @@ int ug_patch_layout(struct ug_patch *patch, struct ug_patch_layout *ret, struct 
 		ug_vec_for_each(&image->relocs, rel)
 			count_reloc(image, rel);
 		place_all(image);
-		rc = ug_pf_find_others(patch, err);
+		rc = ug_pf_find_ranges(patch, err);
 		if (rc < 0)
 			return rc;
 		image->laid_out = true;

@@ -25,6 +25,7 @@ struct link {
 	uint64_t base;
 	uint8_t *rx, *rw;
 	struct answer *answers;		/* by reference */
+	struct answer *entries;		/* by function: only the address is used */
 	bool have_ld;
 	uint64_t ld_module;		/* the one all local-dynamic accesses share */
 	struct ug_error *err;
@@ -58,6 +59,9 @@ static int entry_value(struct link *l, size_t func, uint64_t *ret)
 	const struct ug_patch *patch = l->patch;
 	const struct ug_patch_func *f = &patch->funcs[func];
 
+	*ret = l->entries[func].address;
+	if (l->entries[func].have)
+		return 0;
 	*ret = l->resolver->entry(l->resolver->ctx, func);
 	for (size_t i = func + 1; i < patch->nfuncs; i++) {
 		const struct ug_patch_func *o = &patch->funcs[i];
@@ -68,6 +72,7 @@ static int entry_value(struct link *l, size_t func, uint64_t *ret)
 			return ug_pf_bad(l->err, "%s and %s share a new body that refers to itself, but "
 					 "are not at one address", f->old_name, o->old_name);
 	}
+	l->entries[func] = (struct answer){ .have = HAVE_ADDRESS, .address = *ret };
 	return 0;
 }
 
@@ -386,9 +391,9 @@ int ug_patch_link(struct ug_patch *patch, const struct ug_resolver *resolver, ug
 	if (rc < 0)
 		return rc;
 	l.answers = calloc(patch->nrefs + 1, sizeof(*l.answers));
-	if (!l.answers)
-		return ug_err(err, -ENOMEM, "out of memory");
-	rc = run(&l);
+	l.entries = calloc(patch->nfuncs, sizeof(*l.entries));
+	rc = l.answers && l.entries ? run(&l) : ug_err(err, -ENOMEM, "out of memory");
 	free(l.answers);
+	free(l.entries);
 	return rc;
 }

@@ -18,6 +18,7 @@ static void free_image(struct ug_patch_image *image)
 	ug_vec_free(&image->pins);
 	ug_vec_free(&image->builds);
 	ug_vec_free(&image->others);
+	ug_vec_free(&image->colds);
 	free(image->func_symbols);
 	free(image->ref_symbols);
 	free(image->file);

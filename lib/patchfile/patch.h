@@ -119,7 +119,7 @@ struct ug_resolver {
 int ug_patch_link(struct ug_patch *patch, const struct ug_resolver *resolver, ug_raddr_t base,
 		  uint8_t *rx, uint8_t *rw, struct ug_error *err) ug_must_check;
 
-/* After link: where the new body of func i lies, relative to base, and its size. A new body
+/* After layout: where the new body of func i lies, relative to base, and its size. A new body
  * may consist of several ranges (its .cold part): count and the n-th. */
 size_t ug_patch_func_ranges(const struct ug_patch *patch, size_t func);
 void ug_patch_func_range(const struct ug_patch *patch, size_t func, size_t n, uint64_t *ret_offset,

@@ -8,24 +8,36 @@
 
 #include "patchfile/image.h"
 
-static bool same_body(const struct ug_patch *patch, size_t a, size_t b)
+/* Functions that share a body share its parts: they are kept under the first one. */
+static int64_t first_of_body(const struct ug_patch *patch, size_t func)
 {
-	return patch->funcs[a].section == patch->funcs[b].section &&
-	       patch->funcs[a].offset == patch->funcs[b].offset;
+	const struct ug_patch_func *f = &patch->funcs[func];
+	const struct ug_pf_start *s = ug_pf_start_at(patch->image, f->section, f->offset);
+
+	return s ? s->func : -1;
 }
 
-static bool is_cold_part(const struct ug_patch *patch, const struct ug_pf_start *s, size_t func)
+/* Index of the first cold part that belongs to `func` or a later one. */
+static size_t cold_from(const struct ug_patch_image *image, int64_t func)
 {
-	return s->cold_of >= 0 && s->size && same_body(patch, (size_t)s->cold_of, func);
+	size_t lo = 0, hi = image->colds.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (image->colds.v[mid].func < func)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 
 size_t ug_patch_func_ranges(const struct ug_patch *patch, size_t func)
 {
-	size_t n = 1;
+	int64_t first = first_of_body(patch, func);
 
-	ug_vec_for_each(&patch->image->starts, s)
-		n += is_cold_part(patch, s, func);
-	return n;
+	return 1 + cold_from(patch->image, first + 1) - cold_from(patch->image, first);
 }
 
 void ug_patch_func_range(const struct ug_patch *patch, size_t func, size_t n, uint64_t *ret_offset,
@@ -33,20 +45,15 @@ void ug_patch_func_range(const struct ug_patch *patch, size_t func, size_t n, ui
 {
 	const struct ug_patch_image *image = patch->image;
 	const struct ug_patch_func *f = &patch->funcs[func];
+	struct ug_pf_range r;
 
-	*ret_offset = image->sections.v[f->section].addr + f->offset;
-	*ret_size = f->size;
-	*ret_jumped = false;
-	if (n == 0)
-		return;
-	ug_vec_for_each(&image->starts, s) {
-		if (!is_cold_part(patch, s, func) || --n)
-			continue;
-		*ret_offset = image->sections.v[s->shndx].addr + s->value;
-		*ret_size = s->size;
-		*ret_jumped = true;
-		return;
-	}
+	r.start = image->sections.v[f->section].addr + f->offset;
+	r.end = r.start + f->size;
+	if (n)
+		r = image->colds.v[cold_from(image, first_of_body(patch, func)) + n - 1].range;
+	*ret_offset = r.start;
+	*ret_size = r.end - r.start;
+	*ret_jumped = n > 0;
 }
 
 size_t ug_patch_other_ranges(const struct ug_patch *patch)
@@ -103,7 +110,38 @@ static bool add_other(struct ug_patch_image *image, uint64_t start, uint64_t end
 	return true;
 }
 
-int ug_pf_find_others(struct ug_patch *patch, struct ug_error *err)
+static int compare_colds(const void *pa, const void *pb)
+{
+	const struct ug_pf_cold *a = pa, *b = pb;
+
+	if (a->func != b->func)
+		return a->func < b->func ? -1 : 1;
+	return compare_ranges(&a->range, &b->range);
+}
+
+static int find_colds(struct ug_patch *patch, struct ug_error *err)
+{
+	struct ug_patch_image *image = patch->image;
+
+	image->colds.n = 0;
+	ug_vec_for_each(&image->starts, s) {
+		uint64_t at = image->sections.v[s->shndx].addr + s->value;
+		struct ug_pf_cold *cold;
+
+		if (s->cold_of < 0 || !s->size)
+			continue;
+		cold = ug_vec_add(&image->colds);
+		if (!cold)
+			return ug_err(err, -ENOMEM, "out of memory");
+		cold->func = first_of_body(patch, (size_t)s->cold_of);
+		cold->range = (struct ug_pf_range){ at, at + s->size };
+	}
+	if (image->colds.n)
+		qsort(image->colds.v, image->colds.n, sizeof(*image->colds.v), compare_colds);
+	return 0;
+}
+
+static int find_others(struct ug_patch *patch, struct ug_error *err)
 {
 	struct ug_patch_image *image = patch->image;
 	struct ug_pf_range *owned;
@@ -124,4 +162,11 @@ int ug_pf_find_others(struct ug_patch *patch, struct ug_error *err)
 	if (!ok || !add_other(image, at, image->code_end))
 		return ug_err(err, -ENOMEM, "out of memory");
 	return 0;
+}
+
+int ug_pf_find_ranges(struct ug_patch *patch, struct ug_error *err)
+{
+	int rc = find_colds(patch, err);
+
+	return rc < 0 ? rc : find_others(patch, err);
 }
