@@ -37,6 +37,7 @@ allowed()
 		done
 		echo ugraft/
 		echo builder/
+		echo patch_h.inc	# made by the build, from include/ugraft/patch.h
 		;;
 	include/ugraft)
 		echo ugraft/
@@ -50,7 +51,7 @@ ok()
 	case $2 in
 	*..*) return 1 ;;
 	*/*) ;;
-	*) [ -e "$1/$2" ]; return ;;	# of its own directory, by its bare name
+	*) [ -e "$1/$2" ] && return 0 ;;	# of its own directory, by its bare name
 	esac
 	for prefix in $(allowed "$1"); do
 		case $prefix in
