@@ -122,7 +122,7 @@ static bool take_pointer(const struct lister *l, struct ug_reader *r, uint8_t en
 }
 
 /* The letters of the augmentation string and the data that belong to them, in order. */
-static bool parse_augmentation(const struct lister *l, const Dwarf_CIE *in, struct cie *cie)
+static bool parse_augmentation(const Dwarf_CIE *in, struct cie *cie)
 {
 	struct ug_reader r;
 	uint64_t ignored;
@@ -146,7 +146,6 @@ static bool parse_augmentation(const struct lister *l, const Dwarf_CIE *in, stru
 		else if (!strchr("RLPB", *s))
 			return false;
 	}
-	(void)l;
 	return true;
 }
 
@@ -162,7 +161,7 @@ static int add_cie(struct lister *l, uint64_t offset, const Dwarf_CIE *in)
 	cie->offset = offset;
 	cie->fde_enc = DW_EH_PE_absptr;
 	cie->lsda_enc = DW_EH_PE_omit;
-	cie->understood = parse_augmentation(l, in, cie);
+	cie->understood = parse_augmentation(in, cie);
 	return 0;
 }
 

@@ -46,8 +46,12 @@ static int reopen_regular(int path_fd)
 	struct stat st;
 	char name[40];
 
-	if (path_fd < 0 || fstat(path_fd, &st) < 0 || !S_ISREG(st.st_mode))
+	if (path_fd < 0 || fstat(path_fd, &st) < 0)
 		return -1;
+	if (!S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+		return -1;
+	}
 	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", path_fd);
 	return open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 }
