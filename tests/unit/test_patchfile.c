@@ -332,6 +332,30 @@ static void test_entry(void **state)
 		check_entry("clang", "-O1 -fPIC -DLINKAGE= -DNOIPA=noinline -fno-optimize-sibling-calls", false);
 }
 
+static ug_raddr_t two_entries(void *ctx, size_t func)
+{
+	return (uintptr_t)host_entry + func;
+}
+
+/* Aliases: two functions, one new body. Its own name is one address, so theirs must be, too. */
+static void test_shared_body(void **state)
+{
+	static const char text[] = "int body(int x) { return x ? body(x - 1) * x : 1; }";
+	static const char *const funcs[] = { "one", "body", "two", "body", NULL };
+	static const struct ug_resolver apart = { resolve, two_entries, NULL, NULL };
+	struct ug_error err;
+	struct linked l;
+	struct made m;
+
+	link_text("gcc", "-O0", text, funcs, false, &l, &m);
+	assert_int_equal(((int (*)(int))new_body(&l, 1))(3), 600);
+	assert_ptr_equal(new_body(&l, 0), new_body(&l, 1));
+	mprotect(l.base, l.layout.rx_size, PROT_READ | PROT_WRITE);
+	assert_int_equal(ug_patch_link(l.patch, &apart, (uintptr_t)l.base, l.base,
+				       l.base + l.layout.rx_size, &err), -UG_E_BAD_PATCH);
+	drop(&l, &m);
+}
+
 static void test_ranges(void **state)
 {
 	static const char *const funcs[] = { "old_body", "body", NULL };
@@ -569,6 +593,7 @@ int main(void)
 		cmocka_unit_test(test_execute),
 		cmocka_unit_test(test_tls),
 		cmocka_unit_test(test_entry),
+		cmocka_unit_test(test_shared_body),
 		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_refusals),
