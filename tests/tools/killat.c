@@ -4,6 +4,9 @@
  *			when their N-th system call (counted together) is about to begin
  * killat -c CMD ARGS...	print how many system calls CMD makes
  * killat -p ...	count from the first ptrace(2) call on
+ * killat -w COMM ...	count only the calls of processes with that name, kill only the one which
+ *			makes the N-th; the others go on, and CMD's exit status is printed, too
+ * killat -s SIGNAL ...	with -w: send that signal instead (19: SIGSTOP)
  *
  * The name of the fatal call is printed. Exit: 0 killed, 3 CMD ended before, 1 error.
  * Processes that CMD itself traces are not touched, unless they are its children.
@@ -29,6 +32,8 @@ static pid_t tracked[TRACKED_MAX];
 static size_t n_tracked;
 static unsigned long count, fatal;
 static bool from_ptrace, counting, print_count, started;
+static const char *only;	/* -w */
+static int signo = SIGKILL;	/* -s */
 
 static const char *call_name(long nr)
 {
@@ -92,6 +97,22 @@ static void kill_all(void)
 	}
 }
 
+static bool is_named(pid_t tid, const char *name)
+{
+	char path[32], comm[32] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", tid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (!fgets(comm, sizeof(comm), f))
+		comm[0] = 0;
+	fclose(f);
+	comm[strcspn(comm, "\n")] = 0;
+	return strcmp(comm, name) == 0;
+}
+
 /* A system call stop: true when it is the fatal one. */
 static bool counted(pid_t tid)
 {
@@ -102,7 +123,7 @@ static bool counted(pid_t tid)
 		return false;
 	if (info.entry.nr == SYS_ptrace)
 		counting = true;
-	if (!counting || ++count != fatal)
+	if (!counting || (only && !is_named(tid, only)) || ++count != fatal)
 		return false;
 	printf("%s\n", call_name((long)info.entry.nr));
 	return true;
@@ -131,6 +152,36 @@ static bool handle(pid_t tid, int status)
 	return false;
 }
 
+static void let_go(pid_t tid, int status)
+{
+	bool signal_stop = !(status >> 16) && WSTOPSIG(status) != SYSCALL_STOP;
+
+	ptrace(PTRACE_DETACH, tid, 0, signal_stop ? (long)WSTOPSIG(status) : 0);
+}
+
+/*
+ * Signal the process of `tid`, let all others go their way, and tell how CMD ends. Its
+ * parent learns of a death only when we have reaped it.
+ */
+static int signal_one(pid_t tid, pid_t first)
+{
+	int status;
+	pid_t pid;
+
+	kill(tid, signo);
+	for (size_t i = 0; i < n_tracked; i++)
+		if (ptrace(PTRACE_DETACH, tracked[i], 0, 0))
+			ptrace(PTRACE_INTERRUPT, tracked[i], 0, 0);
+	while ((pid = waitpid(-1, &status, __WALL)) != first || WIFSTOPPED(status)) {
+		if (pid < 0 && errno != EINTR)
+			return 1;
+		if (pid > 0 && WIFSTOPPED(status))
+			let_go(pid, status);
+	}
+	printf("status=%d\n", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+	return 0;
+}
+
 static int trace(pid_t first)
 {
 	int status, result = 1;
@@ -142,6 +193,8 @@ static int trace(pid_t first)
 		if (WIFSTOPPED(status)) {
 			add(tid);
 			if (handle(tid, status)) {
+				if (only)
+					return signal_one(tid, first);
 				kill_all();
 				return 0;
 			}
@@ -180,16 +233,20 @@ int main(int argc, char **argv)
 	pid_t pid;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+cp")) != -1) {
+	while ((opt = getopt(argc, argv, "+cps:w:")) != -1) {
 		if (opt == '?')
 			return 1;
 		print_count |= opt == 'c';
 		from_ptrace |= opt == 'p';
+		if (opt == 'w')
+			only = optarg;
+		if (opt == 's')
+			signo = atoi(optarg);
 	}
 	if (!print_count && optind < argc)
 		fatal = strtoul(argv[optind++], NULL, 10);
 	if (optind >= argc || (!print_count && !fatal)) {
-		fprintf(stderr, "usage: killat [-p] N|-c CMD ARGS...\n");
+		fprintf(stderr, "usage: killat [-p] [-w COMM [-s SIGNAL]] N|-c CMD ARGS...\n");
 		return 1;
 	}
 	pid = start(argv + optind);
