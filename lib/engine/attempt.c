@@ -257,3 +257,41 @@ int ug_run_attempt(struct ug_run *run, size_t *ret_left, struct ug_error *err)
 	free(list.v);
 	return r;
 }
+
+/* ---- waiting for the release of memory ---- */
+
+static int look_again(struct ug_run *run, struct ug_thread_rec *rec, struct ug_error *err)
+{
+	struct ug_stop_opts opts = { 0 };
+	pid_t tid = rec->tid;
+	struct ug_thread *thread;
+	struct ug_stop *stop;
+	int r = ug_stop_create(&run->t->proc, &opts, &stop, err);
+
+	if (r < 0)
+		return r;
+	r = ug_stop_thread(stop, tid, &thread, err);
+	if (r == 0 && ug_run_check(run, thread, err))
+		rec->sampled = ug_task_switches(&run->t->proc, tid, &rec->switches, NULL) == 0;
+	else if (r == -ESRCH)
+		rec->in_left = false;
+	ug_stop_resume(stop);
+	ug_stop_destroy(stop);
+	return r == -ESRCH || r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK ? 0 : r;
+}
+
+int ug_run_attempt_left(struct ug_run *run, size_t *ret_left, struct ug_error *err)
+{
+	*ret_left = 0;
+	for (size_t i = 0; i < run->threads.n; i++) {
+		struct ug_thread_rec *rec = &run->threads.v[i];
+		int r = 0;
+
+		if (rec->in_left && !has_not_run(run, rec))
+			r = look_again(run, rec, err);
+		if (r < 0)
+			return r;
+		*ret_left += rec->in_left;
+	}
+	return 0;
+}

@@ -330,7 +330,7 @@ int ug_build_commit(struct ug_build *b, struct ug_error *err)
 	if (r == 0)
 		return ug_target_reload(b->t, err);
 	/* Half published: what is there is not referred to by any entry; take it back. */
-	if (ug_transition_release(b->t, 2, &left, NULL) < 0)
+	if (ug_transition_release(b->t, 0, &left, NULL) < 0)
 		ug_log_warn("cannot release what was mapped in process %d", b->t->proc.pid);
 	return r;
 }

@@ -2,6 +2,7 @@
 #include "engine/checkset.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,17 +163,25 @@ static bool patch_concerned(const struct ug_seg *patch, const struct ug_seg *tra
 	return false;
 }
 
+static bool is_left(const struct ug_seg *seg)
+{
+	return seg->s.state == UG_REG_LEFT || seg->s.state == UG_REG_CLOSED;
+}
+
 static int mark_concerned(struct ug_checkset *cs, const struct ug_target *t,
 			  const struct ug_seg *trans, struct ug_error *err)
 {
 	cs->nwords = UG_BIT_WORDS(cs->nitems) ? UG_BIT_WORDS(cs->nitems) : 1;
 	cs->concerned = calloc(cs->nwords, sizeof(uint64_t));
 	cs->bytes = calloc(cs->nwords, sizeof(uint64_t));
-	if (!cs->concerned || !cs->bytes)
+	cs->left = calloc(cs->nwords, sizeof(uint64_t));
+	if (!cs->concerned || !cs->bytes || !cs->left)
 		return ug_err(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < cs->nitems; i++) {
 		const struct ug_item *item = &cs->items[i];
 
+		if (is_left(&t->reg.segs[item->seg]) && ug_item_holds(item))
+			ug_bit_set(cs->left, i);
 		if (!trans)
 			continue;
 		if (item->kind == UG_ITEM_OTHER ?
@@ -215,6 +224,7 @@ void ug_checkset_free(struct ug_checkset *cs)
 	free(cs->items);
 	free(cs->concerned);
 	free(cs->bytes);
+	free(cs->left);
 	memset(cs, 0, sizeof(*cs));
 }
 
@@ -289,6 +299,24 @@ static bool own_code(void *ctx, ug_raddr_t pc, struct ug_own_frame *ret)
 	return ret->cfa_offset != 0;
 }
 
+/* "f+0x41 [fix]" for a patch's body, "gate of f" and the like. */
+static bool own_name(void *ctx, ug_raddr_t pc, char *buf, size_t size)
+{
+	const struct ug_item *item = item_at(ctx, pc);
+
+	if (!item || item->kind == UG_ITEM_ORIGINAL)
+		return false;
+	if (item->kind == UG_ITEM_GATE)
+		(void)snprintf(buf, size, "gate of %s", item->name);
+	else if (item->kind == UG_ITEM_VERSION && pc >= item->entry)
+		(void)snprintf(buf, size, "%s+%#llx [%s]", item->name,
+			       (unsigned long long)(pc - item->entry), item->patch);
+	else
+		(void)snprintf(buf, size, "%s [%s]", item->name,
+			       item->patch ? item->patch : "displaced");
+	return true;
+}
+
 void ug_checkset_stack_ctx(const struct ug_checkset *cs, struct ug_target *t,
 			   struct ug_stack_ctx *ret)
 {
@@ -298,5 +326,6 @@ void ug_checkset_stack_ctx(const struct ug_checkset *cs, struct ug_target *t,
 	ret->objects = &t->objects;
 	ret->main_stack_top = t->main_stack_top;
 	ret->own_code = own_code;
+	ret->own_name = own_name;
 	ret->own_ctx = (void *)(uintptr_t)cs;
 }

@@ -29,6 +29,12 @@ struct ug_item {
 	const char *patch;	/* of the patch, NULL for originals */
 };
 
+/* Must nobody be inside before the segment can go? The original stays where it is. */
+static inline bool ug_item_holds(const struct ug_item *item)
+{
+	return item->kind != UG_ITEM_ORIGINAL && item->kind != UG_ITEM_BYTES;
+}
+
 /* Sets of items are bitmaps of 64-bit words. */
 static inline bool ug_bit(const uint64_t *w, size_t i)
 {
@@ -48,6 +54,7 @@ struct ug_checkset {
 	size_t nitems, cap;
 	size_t nwords;			/* of a bitmap */
 	uint64_t *concerned;		/* items a thread must not be in to be switched */
+	uint64_t *left;			/* items of segments that wait to be released */
 	uint64_t *bytes;		/* the UG_ITEM_BYTES items of the same functions */
 };
 

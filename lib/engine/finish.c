@@ -58,9 +58,9 @@ static bool sites_in_force(const struct ug_registry *reg, const struct ug_seg *s
 }
 
 /* A site no patch in force needs has its original bytes: its displaced copy may go. */
-static int leave_unused_sites(struct ug_run *run, struct ug_error *err)
+int ug_leave_unused_sites(struct ug_target *t, struct ug_error *err)
 {
-	struct ug_registry *reg = &run->t->reg;
+	struct ug_registry *reg = &t->reg;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < reg->nsegs; i++) {
@@ -68,7 +68,7 @@ static int leave_unused_sites(struct ug_run *run, struct ug_error *err)
 
 		if (seg->s.kind == UG_REG_SITES && seg->s.state == UG_REG_ENABLED &&
 		    !sites_in_force(reg, seg))
-			r = ug_seg_set_state(&run->t->proc, reg, seg, UG_REG_LEFT, err);
+			r = ug_seg_set_state(&t->proc, reg, seg, UG_REG_LEFT, err);
 	}
 	return r;
 }
@@ -118,18 +118,12 @@ static bool seg_left(const struct ug_seg *seg)
 	return seg->s.state == UG_REG_LEFT || seg->s.state == UG_REG_CLOSED;
 }
 
-/* The original stays where it is when its site goes: only the displaced copy must be empty. */
-static bool item_holds(const struct ug_item *item)
-{
-	return item->kind != UG_ITEM_ORIGINAL && item->kind != UG_ITEM_BYTES;
-}
-
 static bool seg_occupied(const struct ug_run *run, size_t index)
 {
 	for (size_t i = 0; i < run->cs.nitems; i++) {
 		const struct ug_item *item = &run->cs.items[i];
 
-		if (item->seg == index && item_holds(item) && ug_bit(run->occupied, i))
+		if (item->seg == index && ug_item_holds(item) && ug_bit(run->occupied, i))
 			return true;
 	}
 	return false;
@@ -138,7 +132,7 @@ static bool seg_occupied(const struct ug_run *run, size_t index)
 int ug_run_mark_empty(struct ug_run *run, struct ug_error *err)
 {
 	struct ug_registry *reg = &run->t->reg;
-	int r = leave_unused_sites(run, err);
+	int r = ug_leave_unused_sites(run->t, err);
 
 	ug_checkset_close(&run->cs, run->t, run->occupied);
 	for (size_t i = 0; r == 0 && i < reg->nsegs; i++)

@@ -149,14 +149,17 @@ int ug_mapping_create(struct ug_target *t, const struct ug_mapping *v, size_t n,
 int ug_mapping_remove(struct ug_target *t, const struct ug_reg_area *v, size_t n,
 		      struct ug_error *err)
 {
+	bool leaked = ug_remote_any_leaked(&t->proc, UG_REG_NAME);
 	struct ug_remote *remote;
 	int r, closed;
 
-	if (!n)
+	if (!n && !leaked)
 		return 0;
 	r = open_remote(t, &remote, err);
 	if (r < 0)
 		return r;
+	if (leaked)
+		r = ug_remote_close_leaked(remote, UG_REG_NAME, err);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = ug_remote_unmap(remote, v[i].addr, v[i].len, err);
 	closed = ug_remote_close(remote, r < 0 ? NULL : err);

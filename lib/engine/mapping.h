@@ -28,7 +28,7 @@ struct ug_mapping {
 int ug_mapping_create(struct ug_target *t, const struct ug_mapping *v, size_t n,
 		      struct ug_error *err) ug_must_check;
 
-/* Unmap ranges that are ours. */
+/* Unmap ranges that are ours, and close descriptors that a dead controller left open. */
 int ug_mapping_remove(struct ug_target *t, const struct ug_reg_area *v, size_t n,
 		      struct ug_error *err) ug_must_check;
 

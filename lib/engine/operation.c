@@ -11,9 +11,9 @@
 #include "engine/release.h"
 #include "engine/transition.h"
 
-/* Full stops that a release may take to prove something empty; a thread that was preempted
- * in a gate has left it a moment later. */
-#define RELEASE_TRIES 6
+/* How long a release waits for threads that were preempted in a gate or in old code: they
+ * leave as soon as they are scheduled, which on a busy machine takes a while. */
+#define PATIENCE_MS 3000
 
 static uint64_t deadline(const struct ug_operation *op)
 {
@@ -77,7 +77,7 @@ static void tidy(struct ug_target *t)
 {
 	struct ug_error err;
 	unsigned int left;
-	int r = ug_transition_release(t, RELEASE_TRIES, &left, &err);
+	int r = ug_transition_release(t, PATIENCE_MS, &left, &err);
 
 	if (r < 0 && r != -UG_E_GONE)
 		ug_log_warn("cannot release memory in process %d: %s", t->proc.pid, err.message);
@@ -99,10 +99,16 @@ static int settle_first(struct ug_target *t, struct ug_error *err)
 
 /* ---- when time is up ---- */
 
+static bool interrupted(const struct ug_target *t)
+{
+	return t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->ctx);
+}
+
 /* The reversal gets the same time again: then the state is left for a later controller. */
 static int reverse(struct ug_target *t, const struct ug_operation *op, uint32_t id,
 		   struct ug_error *err)
 {
+	bool cancelled = interrupted(t);
 	uint32_t back;
 	int r = ug_transition_reverse(t, id, &back, err);
 
@@ -113,6 +119,9 @@ static int reverse(struct ug_target *t, const struct ug_operation *op, uint32_t 
 	r = ug_transition_run(t, back, true, err);
 	if (r < 0)
 		return r;
+	if (cancelled)
+		return ug_err(err, -UG_E_INTERRUPTED, "interrupted: the transition was reversed, "
+			      "process %d is as before", t->proc.pid);
 	return ug_err(err, -UG_E_REVERSED, "not all threads left the functions within %u ms; the "
 		      "transition was reversed", op->timeout_ms);
 }
@@ -122,9 +131,12 @@ static int drive(struct ug_target *t, const struct ug_operation *op, uint32_t id
 {
 	int r = ug_transition_run(t, id, true, err);
 
+	if (r != -UG_E_TIMEOUT && r < 0 && ug_error_exit(r) == UG_EXIT_PENDING && interrupted(t))
+		return ug_err(err, -UG_E_INTERRUPTED, "interrupted before the transition began: "
+			      "process %d is as before", t->proc.pid);
 	if (r != -UG_E_TIMEOUT)
 		return r;
-	if (op->flags & UG_OPT_KEEP_ON_TIMEOUT) {
+	if (op->flags & UG_OPT_KEEP_ON_TIMEOUT && !interrupted(t)) {
 		t->report->outcome = UG_PENDING;
 		return 0;
 	}
@@ -249,7 +261,7 @@ int ug_operation_recover(void *arg, const struct ug_notify *notify, struct ug_re
 		return r;
 	r = settle(&t, &n, err);
 	if (r == 0)
-		r = ug_transition_release(&t, RELEASE_TRIES, &left, err);
+		r = ug_transition_release(&t, PATIENCE_MS, &left, err);
 	report->recovered = n;
 	report->outcome = n ? UG_DONE : UG_ALREADY;
 	return end(&t, op, started, r, err);

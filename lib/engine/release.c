@@ -9,22 +9,30 @@
 #include "engine/release.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "engine/mapping.h"
 #include "engine/run.h"
 
-/* A patch that was published by a controller that died before it recorded the transition:
- * no entry ever led to it. */
+/* A patch, or only its sites, published by a controller that died before it recorded the
+ * transition: no entry ever led to it. */
 static int leave_abandoned(struct ug_target *t, struct ug_error *err)
 {
 	int r = 0;
 
+	if (ug_registry_open_trans(&t->reg))
+		return 0;
 	for (size_t i = 0; r == 0 && i < t->reg.nsegs; i++)
-		if (t->reg.segs[i].s.state == UG_REG_PREPARED && !ug_registry_open_trans(&t->reg))
+		if (t->reg.segs[i].s.state == UG_REG_PREPARED)
 			r = ug_seg_set_state(&t->proc, &t->reg, &t->reg.segs[i], UG_REG_LEFT, err);
-	return r;
+	return r < 0 ? r : ug_leave_unused_sites(t, err);
 }
+
+/* Rounds after which threads that sleep inside are left to a later operation. */
+#define GIVE_UP_ASLEEP 8
+
+/* Full stops of one release. */
+#define MAX_STOPS 4
 
 static int retire_empty(struct ug_target *t, struct ug_error *err)
 {
@@ -82,43 +90,76 @@ static unsigned int count_left(const struct ug_target *t)
 	return n;
 }
 
-static int prove_empty(struct ug_target *t, struct ug_error *err)
+static bool any_in_left(const struct ug_run *run)
+{
+	ug_vec_for_each(&run->threads, rec)
+		if (rec->in_left)
+			return true;
+	return false;
+}
+
+/* Until the threads that were inside have gone, or it is not worth waiting for them. */
+static int wait_for_left(struct ug_run *run, uint64_t deadline_ns, struct ug_error *err)
+{
+	size_t left = 1;
+	int r = 0;
+
+	for (unsigned int round = 0; r == 0 && left && ug_now_ns() < deadline_ns; round++) {
+		if (round && !run->hot && round > GIVE_UP_ASLEEP)
+			break;
+		ug_run_back_off(run, round);
+		r = ug_run_attempt_left(run, &left, err);
+	}
+	return r;
+}
+
+/* A full stop; when it finds somebody inside, wait for those and stop once more. */
+static int prove_empty(struct ug_run *run, uint64_t deadline_ns, struct ug_error *err)
+{
+	for (unsigned int round = 0;; round++) {
+		struct ug_stop *stop;
+		int r = ug_run_stop_all(run, &stop, err);
+
+		if (r == 0) {
+			r = ug_run_mark_empty(run, err);
+			ug_run_resume(run, stop);
+			if (r == 0 && any_in_left(run) && round < MAX_STOPS)
+				r = wait_for_left(run, deadline_ns, err);
+			else
+				return r;
+		} else if (r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK) {
+			ug_run_back_off(run, round);
+			r = 0;
+		}
+		if (r < 0)
+			return r;
+		if (ug_now_ns() >= deadline_ns)
+			return 0;
+	}
+}
+
+static int prove_and_release(struct ug_target *t, uint64_t deadline_ns, struct ug_error *err)
 {
 	struct ug_run run;
-	struct ug_stop *stop;
 	int r = ug_run_init(&run, t, 0, err);
 
 	if (r < 0)
 		return r;
 	r = ug_run_unwind(&run, err);
 	if (r == 0)
-		r = ug_run_stop_all(&run, &stop, err);
-	if (r == 0) {
-		r = ug_run_mark_empty(&run, err);
-		ug_run_resume(&run, stop);
-	}
+		r = prove_empty(&run, deadline_ns, err);
 	ug_run_deinit(&run);
-	return r;
+	return r < 0 ? r : ug_release_empty(t, err);
 }
 
-int ug_transition_release(struct ug_target *t, unsigned int tries, unsigned int *ret_left,
+int ug_transition_release(struct ug_target *t, unsigned int patience_ms, unsigned int *ret_left,
 			  struct ug_error *err)
 {
+	uint64_t deadline_ns = ug_now_ns() + patience_ms * UINT64_C(1000000);
 	int r = ug_release_empty(t, err);
 
-	for (unsigned int i = 0; r == 0 && count_left(t) && i < tries; i++) {
-		struct timespec ts = { .tv_nsec = 2000000L << (i < 6 ? i : 6) };
-
-		if (i)
-			nanosleep(&ts, NULL);
-		r = prove_empty(t, err);
-		if (r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK) {
-			r = 0;
-			continue;
-		}
-		if (r == 0)
-			r = ug_release_empty(t, err);
-	}
+	if (r == 0 && patience_ms && count_left(t))
+		r = prove_and_release(t, deadline_ns, err);
 	*ret_left = r < 0 ? 0 : count_left(t);
 	return r;
 }

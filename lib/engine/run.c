@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "text/gate.h"
@@ -102,9 +103,12 @@ struct ug_thread_rec *ug_run_check(struct ug_run *run, struct ug_thread *thread,
 	rec->stack_top = thread->tid == run->t->proc.pid ? run->t->main_stack_top : rec->pointer;
 	rec->safe = !ug_checkset_meet(&run->cs, run->hits, run->cs.concerned);
 	rec->in_bytes = ug_checkset_meet(&run->cs, run->hits, run->cs.bytes);
+	rec->in_left = ug_checkset_meet(&run->cs, run->hits, run->cs.left);
 	rec->seen = true;
 	if (!rec->safe)
 		rec->report = report;
+	if ((!rec->safe || rec->in_left) && !thread->was_asleep)
+		run->hot = true;
 	for (size_t i = 0; i < run->cs.nwords; i++)
 		run->occupied[i] |= run->hits[i];
 	return rec;
@@ -193,6 +197,23 @@ int ug_run_set_word(struct ug_run *run, uint64_t word, struct ug_error *err)
 	if (r == 0)
 		run->trans->trans->word = word;
 	return r;
+}
+
+/*
+ * A thread that runs through the functions all the time is outside them now and then: look
+ * again soon, and at uneven moments. One that sleeps inside will sleep on.
+ */
+void ug_run_back_off(struct ug_run *run, unsigned int round)
+{
+	unsigned int shift = round < 6 ? round : 6;
+	long us = 1000L << shift;
+	struct timespec ts;
+
+	if (run->hot && round < 2000)
+		us = 500 + (long)(round * 2654435761U % 1500);
+	run->hot = false;
+	ts = (struct timespec){ .tv_nsec = us * 1000 };
+	nanosleep(&ts, NULL);
 }
 
 /* ---- progress ---- */

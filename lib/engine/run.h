@@ -16,6 +16,7 @@ struct ug_thread_rec {
 	uint64_t pointer;		/* fs base */
 	ug_raddr_t sp, stack_top;	/* the part of its home stack that was checked */
 	bool safe;			/* at the last check */
+	bool in_left;			/* inside something that waits to be released */
 	bool in_bytes;			/* inside bytes of an entry that is to be written */
 	bool seen;			/* in the present listing of threads */
 	bool sampled;			/* `switches` is valid */
@@ -37,6 +38,7 @@ struct ug_run {
 	uint64_t *occupied;		/* items some thread may be in, of the last full stop */
 	bool tier2;			/* refute hits of the scan by unwinding; ug_run_unwind */
 	bool at_once;			/* suspended contexts: no table */
+	bool hot;			/* a thread found unsafe was running, not asleep */
 	unsigned int attempts;
 };
 
@@ -73,11 +75,26 @@ int ug_run_finish(struct ug_run *run, struct ug_error *err) ug_must_check;
 /* In a full stop: mark segments that are left and that nobody is inside of. */
 int ug_run_mark_empty(struct ug_run *run, struct ug_error *err) ug_must_check;
 
+/* Sites that no patch in force needs wait to be released. Not during a transition, unless in
+ * the stop that completes it. */
+int ug_leave_unused_sites(struct ug_target *t, struct ug_error *err) ug_must_check;
+
 /*
  * One round over the threads that are not switched: look without stopping, stop and check
  * those that ran. *ret_left: pointers that still wait for a live thread.
  */
 int ug_run_attempt(struct ug_run *run, size_t *ret_left, struct ug_error *err) ug_must_check;
+
+/*
+ * Look at the threads that were in what waits to be released, one by one, without a stop of
+ * the whole process: how many still are. Nothing leads there any more, so a thread that has
+ * left does not come back; the proof is still a full stop.
+ */
+int ug_run_attempt_left(struct ug_run *run, size_t *ret_left, struct ug_error *err) ug_must_check;
+
+/* Wait before the next round: briefly while threads run through the functions, longer when
+ * all that are in the way sleep. */
+void ug_run_back_off(struct ug_run *run, unsigned int round);
 
 /* Tell the host how far it is. */
 void ug_run_progress(struct ug_run *run);

@@ -11,8 +11,36 @@ void ug_texts_close(struct ug_texts *texts)
 	texts->n = 0;
 }
 
-static int text_of(struct ug_texts *texts, struct ug_object *obj, struct ug_text **ret,
-		   struct ug_error *err)
+/* Bytes of this object that entries already use: no other plan may choose them. */
+static void reserve_sites(const struct ug_target *t, const struct ug_object *obj,
+			  struct ug_text *text)
+{
+	for (size_t i = 0; i < t->reg.nsegs; i++) {
+		const struct ug_seg *seg = &t->reg.segs[i];
+
+		if (seg->s.kind != UG_REG_SITES)
+			continue;
+		for (uint32_t k = 0; k < seg->sites->nsites; k++) {
+			const struct ug_reg_site *s = &ug_seg_sites(seg)[k];
+
+			if (s->at < obj->start || s->at >= obj->end)
+				continue;
+			ug_text_reserve(text, s->at, s->len);
+			if (s->pad_at)
+				ug_text_reserve(text, s->pad_at, 5);
+		}
+	}
+}
+
+static void reserve_plan(struct ug_text *text, const struct ug_site_plan *plan)
+{
+	ug_text_reserve(text, plan->at, plan->len);
+	if (plan->pad_at)
+		ug_text_reserve(text, plan->pad_at, sizeof(plan->pad_orig));
+}
+
+static int text_of(const struct ug_target *t, struct ug_texts *texts, struct ug_object *obj,
+		   struct ug_text **ret, struct ug_error *err)
 {
 	size_t i;
 	int r;
@@ -30,6 +58,7 @@ static int text_of(struct ug_texts *texts, struct ug_object *obj, struct ug_text
 	texts->obj[i] = obj;
 	texts->n++;
 	*ret = texts->text[i];
+	reserve_sites(t, obj, *ret);
 	return 0;
 }
 
@@ -48,6 +77,16 @@ static int check_bytes(struct ug_proc *p, ug_raddr_t at, const uint8_t *want, si
 		      "another hook is there", name);
 }
 
+static int check_plan(struct ug_proc *p, const struct ug_site_plan *plan, const char *name,
+		      struct ug_error *err)
+{
+	int r = check_bytes(p, plan->at, plan->orig, plan->moved, name, err);
+
+	if (r == 0 && plan->pad_at)
+		r = check_bytes(p, plan->pad_at, plan->pad_orig, sizeof(plan->pad_orig), name, err);
+	return r;
+}
+
 int ug_site_for(struct ug_match *m, size_t i, struct ug_texts *texts, struct ug_load_func *ret,
 		struct ug_error *err)
 {
@@ -60,19 +99,19 @@ int ug_site_for(struct ug_match *m, size_t i, struct ug_texts *texts, struct ug_
 	ret->site = ug_registry_site(&m->t->reg, mf->addr, NULL);
 	if (ret->site)
 		return 0;
-	r = text_of(texts, mf->obj, &text, err);
+	r = text_of(m->t, texts, mf->obj, &text, err);
 	if (r == 0)
 		r = ug_text_plan(text, mf->addr, mf->size, pf->old_name,
 				 pf->aliases_ok ? UG_PLAN_ALIASES_OK : 0, &ret->plan, err);
 	if (r == 0) {
-		ret->planned = true;
-		r = check_bytes(&m->t->proc, ret->plan.at, ret->plan.orig, ret->plan.moved,
-				pf->old_name, err);
-		if (r == 0 && ret->plan.pad_at)
-			r = check_bytes(&m->t->proc, ret->plan.pad_at, ret->plan.pad_orig, 5,
-					pf->old_name, err);
+		r = check_plan(&m->t->proc, &ret->plan, pf->old_name, err);
+		if (r < 0)
+			ug_site_plan_free(&ret->plan);
 	}
-	if (r < 0)
+	if (r == 0) {
+		reserve_plan(text, &ret->plan);
+		ret->planned = true;
+	} else
 		(void)ug_err_where(err, mf->obj->name, pf->old_name, mf->addr);
 	return r;
 }

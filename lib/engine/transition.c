@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -35,16 +34,6 @@ static bool cancelled(const struct ug_target *t)
 static bool out_of_time(const struct ug_target *t)
 {
 	return ug_now_ns() >= t->deadline_ns || cancelled(t);
-}
-
-/* Waits grow from 1 ms to 64 ms: quick for threads that are about to leave, cheap for
- * those that will be long. */
-static void back_off(unsigned int round)
-{
-	long ms = 1L << (round < 6 ? round : 6);
-	struct timespec ts = { .tv_nsec = ms * 1000000L };
-
-	nanosleep(&ts, NULL);
 }
 
 /* ---- start ---- */
@@ -288,7 +277,7 @@ static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_wa
 		if (out_of_time(run->t))
 			break;
 		ug_run_progress(run);
-		back_off(round);
+		ug_run_back_off(run, round);
 	}
 	return r == -EAGAIN ? explain_no_commit(run, err) : r;
 }
@@ -356,7 +345,7 @@ static int complete(struct ug_run *run, struct ug_error *err)
 				      "have not left the functions", patch_name(run),
 				      run->trans->trans->patching ? "applied" : "taken back");
 		}
-		back_off(round);
+		ug_run_back_off(run, round);
 	}
 }
 
@@ -393,7 +382,7 @@ static int cancel(struct ug_run *run)
 		r = back_out(run, &err);
 		if (!worth_retrying(r))
 			break;
-		back_off(round);
+		ug_run_back_off(run, round);
 	}
 	if (r < 0 && r != -UG_E_GONE)
 		ug_log_warn("cannot take the transition back: %s", err.message);

@@ -42,11 +42,11 @@ int ug_transition_reverse(struct ug_target *t, uint32_t id, uint32_t *ret_id,
 			  struct ug_error *err) ug_must_check;
 
 /*
- * Release what nobody executes any more: up to `tries` full stops to prove left segments
- * empty, then their memory, garbage of dead controllers, and the registry itself once it is
+ * Release what nobody executes any more: wait up to `patience_ms` (0: not at all) for threads
+ * that are still inside, prove left segments empty by a full stop, then free their memory, garbage of dead controllers, and the registry itself once it is
  * of no more use. *ret_left: segments that are still occupied.
  */
-int ug_transition_release(struct ug_target *t, unsigned int tries, unsigned int *ret_left,
+int ug_transition_release(struct ug_target *t, unsigned int patience_ms, unsigned int *ret_left,
 			  struct ug_error *err) ug_must_check;
 
 #endif

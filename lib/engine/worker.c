@@ -158,8 +158,7 @@ static int listen_to(struct host *h)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n != (ssize_t)sizeof(msg))
-			return ug_err(h->err, -UG_E_WORKER, "the helper process died; the target is "
-				      "consistent, 'ugraft recover' finishes or rolls back");
+			return -UG_E_WORKER;
 		r = handle(h, &msg);
 		if (r <= 0)
 			return r;
@@ -170,8 +169,8 @@ int ug_worker_run(ug_job_t job, void *arg, const struct ug_opts *opts, struct ug
 		  struct ug_error *err)
 {
 	struct host h = { .opts = opts, .report = report, .err = err };
-	int sv[2], r;
-	pid_t pid;
+	int sv[2], r, status = 0;
+	pid_t pid, waited;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) < 0)
 		return ug_err_errno(err, "socketpair");
@@ -190,8 +189,14 @@ int ug_worker_run(ug_job_t job, void *arg, const struct ug_opts *opts, struct ug
 	h.fd = sv[0];
 	r = listen_to(&h);
 	close(sv[0]);
-	/* Somebody's waitpid(-1) may have been quicker: the answer came by the socket anyway. */
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+	/* Somebody's waitpid(-1) may have been quicker: the answer comes by the socket anyway. */
+	while ((waited = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
 		;
+	if (r == -UG_E_WORKER)
+		return ug_err(err, r, "the helper process died%s%s; the target is consistent, 'ugraft "
+			      "recover' finishes or rolls back",
+			      waited == pid && WIFSIGNALED(status) ? " of signal " : "",
+			      waited == pid && WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) :
+								     "");
 	return r;
 }

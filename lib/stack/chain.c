@@ -64,6 +64,8 @@ static void name_frame(const struct ug_stack_ctx *ctx, ug_raddr_t pc, bool first
 	struct ug_object *obj = ug_objects_find(ctx->objects, pc);
 	const struct ug_symbol *sym = NULL;
 
+	if (ctx->own_name && ctx->own_name(ctx->own_ctx, first ? pc : pc - 1, buf, size))
+		return;
 	/* A return address can lie behind the last byte of its function. */
 	if (obj)
 		sym = ug_symbol_by_addr(obj, first ? pc : pc - 1);

@@ -79,6 +79,8 @@ struct ug_stack_ctx {
 	/* Lets code that is ours (arena, gates, displaced originals) be unwound: fills the
 	 * caller's frame rule; NULL when there is none. Returns false: not ours. */
 	bool (*own_code)(void *ctx, ug_raddr_t pc, struct ug_own_frame *ret);
+	/* For people: the name of a PC in our own code; false: not ours. May be NULL. */
+	bool (*own_name)(void *ctx, ug_raddr_t pc, char *buf, size_t size);
 	void *own_ctx;
 };
 

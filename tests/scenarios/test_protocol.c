@@ -132,18 +132,35 @@ static void *load_thread(void *arg)
 	return NULL;
 }
 
+/* Until all but n threads are switched, as another process sees it. */
+static void wait_for_pending(unsigned int n)
+{
+	for (int i = 0; i < 3000; i++) {
+		struct ug_status *st;
+		bool done;
+
+		assert_int_equal(ug_status(victim.pid, &st, NULL), 0);
+		done = st->npatches == 1 && st->patches[0].state == UG_PATCH_PATCHING &&
+		       st->pending_threads == n && st->busy;
+		ug_status_free(st);
+		if (done)
+			return;
+		nap_ms(10);
+	}
+	fail_msg("%u threads are still not the only ones that wait", n);
+}
+
 static void test_parked_thread_keeps_old(void **state)
 {
 	struct loading l = { .opts = { .sz = sizeof(l.opts), .timeout_ms = 20000 } };
 	struct victim_state before;
-	struct ug_status *st;
 	const char *answer;
 	unsigned long old;
 
 	snapshot(&before);
 	assert_string_equal(scenario_ask(&victim, "park 2"), "parked");
 	assert_int_equal(pthread_create(&l.thread, NULL, load_thread, &l), 0);
-	nap_ms(500);
+	wait_for_pending(2);
 	answer = scenario_ask(&victim, "stat");
 	assert_int_equal(scenario_number(answer, "parked"), 2);
 	old = scenario_number(answer, "old");
@@ -152,19 +169,14 @@ static void test_parked_thread_keeps_old(void **state)
 	nap_ms(20);
 	answer = scenario_ask(&victim, "stat");
 	assert_int_equal(scenario_number(answer, "old"), old);
-	assert_int_equal(ug_status(victim.pid, &st, NULL), 0);
-	assert_int_equal(st->npatches, 1);
-	assert_int_equal(st->patches[0].state, UG_PATCH_PATCHING);
-	assert_int_equal(st->pending_threads, 2);
-	assert_true(st->busy);
-	ug_status_free(st);
 	assert_string_equal(scenario_ask(&victim, "release"), "released");
 	pthread_join(l.thread, NULL);
 	if (l.result < 0)
 		fail_msg("load: %s", l.err.message);
 	answer = scenario_ask(&victim, "stat");
-	/* The two parked calls ended as old ones, with the old g below them. */
-	assert_int_equal(scenario_number(answer, "old"), old + 2);
+	/* The two parked calls ended as old ones, with the old g below them; the two threads
+	 * may have made more old calls until they were found outside. */
+	assert_true(scenario_number(answer, "old") >= old + 2);
 	assert_running("new", "old");
 	unload();
 	assert_running("old", "new");
@@ -174,7 +186,7 @@ static void test_parked_thread_keeps_old(void **state)
 
 static void test_timeout_reverses(void **state)
 {
-	struct ug_opts opts = { .sz = sizeof(opts), .timeout_ms = 300 };
+	struct ug_opts opts = { .sz = sizeof(opts), .timeout_ms = 3000 };
 	struct victim_state before;
 	struct ug_report report;
 	struct ug_error err;
@@ -196,7 +208,7 @@ static void test_timeout_reverses(void **state)
 static void test_keep_then_recover(void **state)
 {
 	struct ug_opts opts = {
-		.sz = sizeof(opts), .timeout_ms = 200, .flags = UG_OPT_KEEP_ON_TIMEOUT,
+		.sz = sizeof(opts), .timeout_ms = 2000, .flags = UG_OPT_KEEP_ON_TIMEOUT,
 	};
 	struct victim_state before;
 	struct ug_report report;
