@@ -109,14 +109,18 @@ static int reverse(struct ug_target *t, const struct ug_operation *op, uint32_t 
 		   struct ug_error *err)
 {
 	bool cancelled = interrupted(t);
+	struct ug_notify notify = *t->notify;
 	uint32_t back;
 	int r = ug_transition_reverse(t, id, &back, err);
 
 	if (r < 0)
 		return r;
 	t->deadline_ns = deadline(op);
-	t->notify = NULL;	/* a cancellation has been obeyed; this is its effect */
+	/* A cancellation has been obeyed; this is its effect. */
+	notify.cancelled = NULL;
+	t->notify = &notify;
 	r = ug_transition_run(t, back, true, err);
+	t->notify = NULL;
 	if (r < 0)
 		return r;
 	if (cancelled)

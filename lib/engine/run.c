@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "object/symbol.h"
 #include "text/gate.h"
 
 static int load_table(struct ug_run *run, struct ug_error *err)
@@ -218,6 +219,17 @@ void ug_run_back_off(struct ug_run *run, unsigned int round)
 
 /* ---- progress ---- */
 
+/* Names are looked up when somebody wants to read them, which is never in a stop. */
+static void load_names(struct ug_run *run, const struct ug_stack_report *report)
+{
+	for (unsigned int i = 0; i < report->nchain; i++) {
+		struct ug_object *obj = ug_objects_find(&run->t->objects, report->chain[i]);
+
+		if (obj)
+			ug_ignore(ug_object_symtab(obj, NULL));
+	}
+}
+
 static void fill_blocker(struct ug_run *run, const struct ug_thread_rec *rec, struct ug_blocker *b)
 {
 	const struct ug_stack_report *report = &rec->report;
@@ -231,6 +243,7 @@ static void fill_blocker(struct ug_run *run, const struct ug_thread_rec *rec, st
 	if (report->verdict == UG_BLOCKED && report->range_id < run->cs.nitems)
 		(void)snprintf(b->function, sizeof(b->function), "%s",
 			       run->cs.items[report->range_id].name);
+	load_names(run, report);
 	(void)ug_stack_format(&run->stack, report, b->chain, sizeof(b->chain));
 }
 

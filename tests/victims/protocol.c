@@ -74,10 +74,15 @@ static void *work(void *arg)
 	struct worker *w = arg;
 	unsigned int index = (unsigned int)(w - workers);
 	int (*volatile call)(int) = f;
+	int park, version;
 
 	for (;;) {
-		int park = (int)index < atomic_load_explicit(&want_parked, memory_order_relaxed);
-		int version = call(park);
+		/* Some time outside, as a real program has it: a thread that is never outside the
+		 * functions cannot be switched by anybody. */
+		for (volatile int i = 0; i < 40; i++)
+			;
+		park = (int)index < atomic_load_explicit(&want_parked, memory_order_relaxed);
+		version = call(park);
 
 		atomic_fetch_add_explicit(&w->calls[version == NEW ? NEW : OLD], 1,
 					  memory_order_relaxed);
