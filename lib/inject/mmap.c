@@ -186,19 +186,38 @@ static bool is_memfd(int dirfd, const char *fd, const char *name)
 	return n > 0 && (size_t)n == strlen(want) && !memcmp(link, want, (size_t)n);
 }
 
+static int open_fds(struct ug_proc *p, DIR **ret, struct ug_error *err)
+{
+	ug_autoclose int fd = openat(p->dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*ret = fd >= 0 ? fdopendir(fd) : NULL;
+	if (!*ret)
+		return ug_err_errno(err, "cannot list the descriptors of process %d", p->pid);
+	(void)ug_take_fd(&fd);
+	return 0;
+}
+
+bool ug_remote_any_leaked(struct ug_proc *p, const char *name)
+{
+	ug_autoclosedir DIR *dir = NULL;
+	struct dirent *e;
+
+	if (open_fds(p, &dir, NULL) < 0)
+		return false;
+	while ((e = readdir(dir)))
+		if (is_memfd(dirfd(dir), e->d_name, name))
+			return true;
+	return false;
+}
+
 int ug_remote_close_leaked(struct ug_remote *r, const char *name, struct ug_error *err)
 {
 	ug_autoclosedir DIR *dir = NULL;
-	ug_autoclose int fd = openat(ug_remote_proc(r)->dirfd, "fd",
-				     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct dirent *e;
+	int opened = open_fds(ug_remote_proc(r), &dir, err);
 
-	if (fd >= 0)
-		dir = fdopendir(fd);
-	if (!dir)
-		return ug_err_errno(err, "cannot list the descriptors of process %d",
-				    ug_remote_proc(r)->pid);
-	fd = -1;
+	if (opened < 0)
+		return opened;
 	while ((e = readdir(dir))) {
 		int64_t v;
 		int ret;

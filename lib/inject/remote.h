@@ -70,6 +70,9 @@ int ug_remote_map_named(struct ug_remote *r, ug_raddr_t addr, size_t len, const 
 
 int ug_remote_unmap(struct ug_remote *r, ug_raddr_t addr, size_t len, struct ug_error *err) ug_must_check;
 
+/* Is there one in the target? Looks only: nothing is borrowed. */
+bool ug_remote_any_leaked(struct ug_proc *p, const char *name);
+
 /* Close memfds called `name` that a dead controller left open in the target. */
 int ug_remote_close_leaked(struct ug_remote *r, const char *name, struct ug_error *err) ug_must_check;
 
