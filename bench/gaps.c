@@ -31,12 +31,10 @@ static void wait_seen(const struct share_spinner *s, uint64_t end)
 	}
 }
 
-static void longer(double *ms, const struct share_gap *gap)
+static void longer(double *ms, uint64_t ns)
 {
-	double length = (double)(gap->end - gap->start) / 1e6;
-
-	if (length > *ms)
-		*ms = length;
+	if ((double)ns / 1e6 > *ms)
+		*ms = (double)ns / 1e6;
 }
 
 static void collect(const struct share_spinner *s, uint64_t start, uint64_t end, struct gaps *ret)
@@ -51,9 +49,12 @@ static void collect(const struct share_spinner *s, uint64_t start, uint64_t end,
 
 		if (gap->end <= start || gap->start >= end)
 			continue;
-		longer(&ret->longest_ms, gap);
-		if (gap->stopped)
-			longer(&ret->stopped_ms, gap);
+		longer(&ret->longest_ms, gap->end - gap->start);
+		if (!gap->stops)
+			continue;
+		longer(&ret->stopped_ms, gap->end - gap->start);
+		if (gap->end - gap->start > gap->waited)
+			longer(&ret->held_ms, gap->end - gap->start - gap->waited);
 	}
 }
 

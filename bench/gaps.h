@@ -10,6 +10,7 @@
 struct gaps {
 	double longest_ms;	/* whatever the reason */
 	double stopped_ms;	/* the longest that holds a stop */
+	double held_ms;		/* the same without the time it waited for a processor */
 };
 
 /* Descriptor of a new, zeroed struct share, and where it is mapped here. */

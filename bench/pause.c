@@ -16,7 +16,7 @@ enum what { IDLE, LOAD, UNLOAD, BARE, WHATS };
 static const char *const what_names[WHATS] = { "nothing", "load", "unload", "bare" };
 
 struct measured {
-	struct bench_series longest, stopped;	/* ms, seen by the target */
+	struct bench_series longest, stopped, held;	/* ms, seen by the target */
 	struct bench_series tracer;		/* ms, seen by the one who stops */
 	struct bench_series stops, wall;
 };
@@ -43,6 +43,7 @@ static void note(struct run *run, enum what what, uint64_t start, uint64_t trace
 
 	bench_add(&m->longest, gaps.longest_ms);
 	bench_add(&m->stopped, gaps.stopped_ms);
+	bench_add(&m->held, gaps.held_ms);
 	bench_add(&m->tracer, (double)tracer_ns / 1e6);
 	bench_add(&m->stops, stops);
 	bench_add(&m->wall, (double)(end - start) / 1e6);
@@ -108,28 +109,30 @@ static void tabulate(struct bench_table *t, const struct run *run)
 			v[2] = above(v[0], bench_median(&run->measured[IDLE].longest));
 		v[3] = bench_median(&m->stopped);
 		v[4] = bench_max(&m->stopped);
+		v[5] = bench_median(&m->held);
+		v[6] = bench_max(&m->held);
 		if (what != IDLE) {
-			v[5] = bench_median(&m->tracer);
-			v[6] = bench_max(&m->tracer);
-			v[7] = bench_median(&m->stops);
+			v[7] = bench_median(&m->tracer);
+			v[8] = bench_max(&m->tracer);
+			v[9] = bench_median(&m->stops);
 		}
-		v[8] = bench_median(&m->wall);
+		v[10] = bench_median(&m->wall);
 	}
 }
 
 static void compare(struct bench_table *t, const struct run *run)
 {
 	const char *with = run->setting.main_spins ? " (main spins)" : "";
-	double load = bench_median(&run->measured[LOAD].stopped);
-	double bare = bench_median(&run->measured[BARE].stopped);
+	double load = bench_median(&run->measured[LOAD].held);
+	double bare = bench_median(&run->measured[BARE].held);
 
 	if (run->setting.threads == 8)
-		bench_budget(t, load, bare, "ms", "stop of 8 threads%s, against bare", with);
+		bench_budget(t, load, bare, "ms", "8 threads held%s, against bare", with);
 	if (run->setting.threads == 1000)
-		bench_budget(t, load, 2, "ms", "stop of 1000 threads%s", with);
+		bench_budget(t, load, 2, "ms", "1000 threads held%s", with);
 	if (run->setting.threads == 1000)
 		bench_budget(t, bench_median(&run->measured[LOAD].tracer), 1, "ms",
-			     "stop of 1000 threads%s, as the controller reports it", with);
+			     "1000 threads%s, as the controller reports it", with);
 }
 
 static void columns(struct bench_table *t)
@@ -140,6 +143,8 @@ static void columns(struct bench_table *t)
 	bench_column(t, "above", "ms");
 	bench_column(t, "stop", "ms median");
 	bench_column(t, "stop max", "ms");
+	bench_column(t, "held", "ms median");
+	bench_column(t, "held max", "ms");
 	bench_column(t, "tracer", "ms median");
 	bench_column(t, "tracer max", "ms");
 	bench_column(t, "stops", "");

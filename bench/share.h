@@ -6,7 +6,8 @@
  *
  * A gap can be a stop, or the scheduler giving the processor to somebody else. The kernel
  * tells them apart: entering a trace stop counts as a voluntary context switch (ru_nvcsw),
- * being preempted does not, and a thread that only computes makes no other.
+ * being preempted does not, and a thread that only computes makes no other. It also counts
+ * how long the thread was ready and had to wait (schedstat), stopped before or not.
  */
 #ifndef UG_BENCH_SHARE_H
 #define UG_BENCH_SHARE_H
@@ -21,7 +22,8 @@
 
 struct share_gap {
 	uint64_t start, end;	/* CLOCK_MONOTONIC, nanoseconds */
-	uint64_t stopped;	/* voluntary switches in it */
+	uint64_t stops;		/* voluntary switches in it */
+	uint64_t waited;	/* nanoseconds of it ready to run, but without a processor */
 };
 
 struct share_spinner {

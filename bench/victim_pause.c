@@ -6,6 +6,7 @@
  * poll and in nanosleep. MAIN is 1 when the main thread is one of those that spin.
  * Nobody calls `patched`, so that each load is one check of every thread and nothing more.
  */
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "share.h"
 
@@ -37,27 +39,42 @@ static uint64_t now(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static uint64_t voluntary_switches(void)
-{
-	struct rusage usage;
+struct account {
+	int schedstat;
+	uint64_t stops, waited;
+};
 
-	return getrusage(RUSAGE_THREAD, &usage) == 0 ? (uint64_t)usage.ru_nvcsw : 0;
+/* What has been added to the kernel's account of this thread since the last time. */
+static void read_account(struct account *acc, uint64_t *ret_stops, uint64_t *ret_waited)
+{
+	struct account old = *acc;
+	struct rusage usage;
+	char line[96] = "";
+
+	if (getrusage(RUSAGE_THREAD, &usage) == 0)
+		acc->stops = (uint64_t)usage.ru_nvcsw;
+	/* time on a processor, time waiting for one, slices */
+	if (acc->schedstat >= 0 && pread(acc->schedstat, line, sizeof(line) - 1, 0) > 0)
+		sscanf(line, "%*u %lu", &acc->waited);
+	*ret_stops = acc->stops - old.stops;
+	*ret_waited = acc->waited - old.waited;
 }
 
 static _Noreturn void spin(struct share_spinner *s)
 {
-	uint64_t switches = voluntary_switches(), before = now(), n = 0;
+	struct account acc = { .schedstat = open("/proc/thread-self/schedstat", O_RDONLY) };
+	uint64_t before, n = 0, stops, waited;
 
+	read_account(&acc, &stops, &waited);
+	before = now();
 	for (;;) {
 		uint64_t t = now();
 
 		if (t - before > SHARE_GAP_NS) {
-			uint64_t switches_now = voluntary_switches();
-
-			s->ring[n++ % SHARE_GAPS] =
-				(struct share_gap){ before, t, switches_now - switches };
-			switches = switches_now;
+			read_account(&acc, &stops, &waited);
+			s->ring[n++ % SHARE_GAPS] = (struct share_gap){ before, t, stops, waited };
 			atomic_store_explicit(&s->n, n, memory_order_release);
+			t = now();	/* the bookkeeping is no gap */
 		}
 		atomic_store_explicit(&s->now, t, memory_order_release);
 		before = t;
