@@ -137,6 +137,12 @@ static void make_dir(void)
 
 const char *scenario_build(const char *source, const char *target, const char *flags)
 {
+	return scenario_build_for(source, &target, 1, flags);
+}
+
+const char *scenario_build_for(const char *source, const char *const *targets, size_t ntargets,
+			       const char *flags)
+{
 	static char outputs[16][96];
 	static unsigned int next;
 	char *output = outputs[next % 16];
@@ -145,7 +151,7 @@ const char *scenario_build(const char *source, const char *target, const char *f
 	struct ug_build_report report = { 0 };
 	struct ug_error err = { 0 };
 	struct ug_build_source_opts opts = {
-		.source = source, .targets = &target, .ntargets = 1, .output = output,
+		.source = source, .targets = targets, .ntargets = ntargets, .output = output,
 		.cflags = cflags, .ncflags = flags ? 2 : 1,
 	};
 

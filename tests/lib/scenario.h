@@ -35,6 +35,10 @@ void scenario_stop(struct scenario_victim *v);
  */
 const char *scenario_build(const char *source, const char *target, const char *flags);
 
+/* The same for a patch of several objects. */
+const char *scenario_build_for(const char *source, const char *const *targets, size_t ntargets,
+			       const char *flags);
+
 /* Paths: $UG_TEST_SRC (the source tree) and $UG_TEST_BUILD (the build directory). */
 const char *scenario_src(const char *relative);
 const char *scenario_bin(const char *relative);

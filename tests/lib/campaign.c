@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "campaign.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "lib/victim.h"
+
+/* A page leaked in every other cycle would be more. */
+#define GROWTH_KB (CAMPAIGN_CYCLES * 4 / 2)
+
+struct probing {
+	const struct campaign *campaign;
+	int fd;
+};
+
+static const char *says(enum load_answer answer)
+{
+	return answer == LOAD_NEW ? "new" : "old";
+}
+
+static int probe(void *ctx, bool patched, char *why, size_t size)
+{
+	const struct probing *p = ctx;
+	enum load_answer answer, wanted = patched ? LOAD_NEW : LOAD_OLD;
+
+	if (load_ask_on(p->fd, p->campaign->probe, &answer, why, size) < 0)
+		return -1;
+	if (answer == wanted)
+		return 0;
+	snprintf(why, size, "the %s code answers, though the patch is %sloaded", says(answer),
+		 patched ? "" : "not ");
+	return -1;
+}
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void assert_no_growth(const struct cycle_result *r)
+{
+	if (r->anon_last > r->anon_first + GROWTH_KB)
+		fail_msg("anonymous memory: %lu kB after the first cycle, %lu after the last",
+			 r->anon_first, r->anon_last);
+	if (r->mapped_last > r->mapped_first + GROWTH_KB)
+		fail_msg("mapped: %lu kB after the first cycle, %lu after the last",
+			 r->mapped_first, r->mapped_last);
+}
+
+void campaign_run(const struct campaign *c)
+{
+	struct probing p = { .campaign = c, .fd = -1 };
+	struct cycle cycle = {
+		.pid = c->pid, .patch = c->patch, .cycles = CAMPAIGN_CYCLES, .flags = c->flags,
+		.compare = VICTIM_CLEAN, .probe = c->probe ? probe : NULL, .ctx = &p,
+	};
+	struct load_counts before = load_look(c->load), after;
+	struct cycle_result result;
+	char why[700], json[500];
+	double start = now_s();
+	int r;
+
+	if (c->probe && (p.fd = load_open(c->port)) < 0)
+		fail_msg("cannot connect");
+	r = cycle_run(&cycle, &result, why, sizeof(why));
+	if (p.fd >= 0)
+		close(p.fd);
+	after = load_look(c->load);
+	cycle_json(&result, json, sizeof(json));
+	print_message("# %s: %.1f s, requests old %lu new %lu same %lu failed %lu %s\n", c->name,
+		      now_s() - start, after.answers[LOAD_OLD] - before.answers[LOAD_OLD],
+		      after.answers[LOAD_NEW] - before.answers[LOAD_NEW],
+		      after.answers[LOAD_SAME] - before.answers[LOAD_SAME], after.failed, json);
+	if (r < 0)
+		fail_msg("%s", why);
+	if (after.failed)
+		fail_msg("%lu requests failed: %s", after.failed, after.why);
+	if (c->probe)
+		assert_true(after.answers[LOAD_NEW] > before.answers[LOAD_NEW]);
+	assert_no_growth(&result);
+}
