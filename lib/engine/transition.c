@@ -70,20 +70,35 @@ static int verify_entries(struct ug_run *run, struct ug_error *err)
 	return 0;
 }
 
+/* Only what is ours is overwritten: `before` by the gate, the gate by `before`. What somebody
+ * else has put there meanwhile refuses the commit, and is left alone on the way back. */
+static int move_entry(struct ug_run *run, const struct ug_reg_move *move,
+		      const struct ug_reg_site *site, bool to_gate, struct ug_error *err)
+{
+	ug_raddr_t now;
+	int r = ug_entry_read(&run->t->proc, site, &now, err);
+
+	if (r == -UG_E_ENTRY_BUSY && !to_gate)
+		return 0;
+	if (r < 0 || now == (to_gate ? move->gate : move->before))
+		return r;
+	if (now == (to_gate ? move->before : move->gate))
+		return ug_entry_write(&run->t->proc, site, to_gate ? move->gate : move->before, err);
+	if (!to_gate)
+		return 0;
+	return ug_err(err, -UG_E_ENTRY_BUSY, "the entry at %#llx was changed by somebody else: remove "
+		      "that hook", (unsigned long long)site->at);
+}
+
 static int move_entries(struct ug_run *run, bool to_gates, struct ug_error *err)
 {
 	for (uint32_t i = 0; i < run->trans->trans->nmoves; i++) {
 		const struct ug_reg_move *move;
 		const struct ug_reg_site *site;
-		ug_raddr_t now, want;
 		int r = site_of(run, i, &move, &site, err);
 
-		if (r < 0)
-			return r;
-		want = to_gates ? move->gate : move->before;
-		r = ug_entry_read(&run->t->proc, site, &now, err);
-		if (r == 0 && now != want)
-			r = ug_entry_write(&run->t->proc, site, want, err);
+		if (r == 0)
+			r = move_entry(run, move, site, to_gates, err);
 		if (r < 0)
 			return r;
 	}

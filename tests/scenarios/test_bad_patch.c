@@ -345,7 +345,7 @@ static void test_relocation_out_of_range(void **state)
 	const char *const old[] = { "answer", "n", NULL };
 
 	assert_refused(victim.pid,
-		       craft("__asm__(\".data\\n.global short_ptr\\nshort_ptr: .long quiet_helper\\n.text\");"
+		       craft("__asm__(\".data\\n.global short_ptr\\nshort_ptr: .long answer\\n.text\");"
 			     "extern int short_ptr __attribute__((visibility(\"hidden\")));"
 			     "int n(int x) { return x + short_ptr; }", old, NULL),
 		       -UG_E_RELOC_RANGE);
