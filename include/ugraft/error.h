@@ -6,12 +6,13 @@
  * -errno or -UG_E_*. The detail (who, where, why, what would help) travels in a struct
  * ug_error owned by the caller; nothing is allocated on an error path, nothing is printed.
  *
- * The table below is the only place where a code is defined: enum, name, process exit code
- * and text are all made from it.
+ * The table below is the only place where a code is defined: enum, name, process exit code,
+ * errno and text are all made from it.
  */
 #ifndef UGRAFT_ERROR_H
 #define UGRAFT_ERROR_H
 
+#include <errno.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -30,59 +31,63 @@ enum ug_exit {
 /* The first own code: far above every errno, as libbpf does it. */
 #define UG_E_BASE 4000
 
-/* X(name, exit code, text) */
+/*
+ * X(name, exit code, errno, text): the errno is what the kernel's livepatch answers in the same
+ * case, for programs that know those (-EBUSY: a transition runs; -EINVAL: nothing to force).
+ */
 #define UG_ERRORS(X)                                                                               \
-	X(GONE, ABSENT, "the process is gone")                                                     \
-	X(NO_PATCH, ABSENT, "no such patch in the process")                                        \
-	X(EXISTS, OK, "the patch is already loaded")                                               \
-	X(TRACED, REFUSED, "the process is traced by another one")                                 \
-	X(LOCKED, FAILED, "another controller is at work on the process")                          \
-	X(TRANSITION, FAILED, "a transition is running in the process")                            \
-	X(UNSTOPPABLE, FAILED, "the threads could not all be stopped within the pause budget")     \
-	X(TIMEOUT, PENDING, "the transition did not complete in time")                             \
-	X(REVERSED, PENDING, "the transition did not complete in time and was reversed")           \
-	X(SHARED_MM, REFUSED, "the memory is shared with a process outside the thread group")      \
-	X(VFORK, REFUSED, "a thread waits for its vfork child")                                    \
-	X(FOREIGN_CODE, REFUSED, "32-bit code or an unsupported machine mode")                     \
-	X(SHADOW_STACK, REFUSED, "the process uses a user shadow stack")                           \
-	X(SECCOMP, REFUSED, "a seccomp filter of the process forbids a needed system call")        \
-	X(NO_GADGET, REFUSED, "no system call instruction found that could be borrowed")           \
-	X(NO_THREAD, FAILED, "no thread can be borrowed at the moment")                            \
-	X(REMOTE_CALL, FAILED, "a system call made in the process failed")                         \
-	X(NO_ROOM, FAILED, "no free address range near the object")                                \
-	X(UNREADABLE, FAILED, "memory of the process cannot be read")                              \
-	X(UNWRITABLE, FAILED, "memory of the process cannot be written")                           \
-	X(BAD_PATCH, FAILED, "the patch file is malformed")                                        \
-	X(BAD_ARCH, FAILED, "the patch file is for another machine")                               \
-	X(BAD_ELF, FAILED, "an ELF file or image is malformed")                                    \
-	X(BAD_RELOC, FAILED, "a relocation is of an unsupported type")                             \
-	X(RELOC_RANGE, FAILED, "a relocation does not reach its target")                           \
-	X(NO_OBJECT, REFUSED, "no object of the process has the build-id the patch is made for")   \
-	X(NO_BUILD_ID, REFUSED, "the object has no build-id")                                      \
-	X(NO_SYMBOL, FAILED, "symbol not found")                                                   \
-	X(AMBIGUOUS, FAILED, "the symbol is ambiguous")                                            \
-	X(NO_DEBUG, FAILED, "symbols or unwind tables are missing")                                \
-	X(TOO_SHORT, REFUSED, "the function is too short to be redirected")                        \
-	X(ENTRY, REFUSED, "the entry of the function cannot be overwritten safely")                \
-	X(ENTRY_BUSY, REFUSED, "the entry of the function is not as the patch expects it")         \
-	X(PARTS, REFUSED, "the parts of the function cannot be bounded")                           \
-	X(ALIASED, REFUSED, "other functions share the same code")                                 \
-	X(CLOBBER, REFUSED, "the replacement changes registers its callers rely on")               \
-	X(CLONE, REFUSED, "the function is a compiler-made clone")                                 \
-	X(STACK_BUSY, PENDING, "a thread executes the function")                                   \
-	X(STACK_UNRELIABLE, PENDING, "the stack of a thread cannot be checked reliably")           \
-	X(CONTEXTS, REFUSED, "the process can hold suspended contexts")                            \
-	X(REGISTRY, FAILED, "the registry in the process is damaged or of another version")        \
-	X(FOREIGN_TEXT, FAILED, "text in memory is not what the registry says")                    \
-	X(COMPILE, FAILED, "the compiler failed")                                                  \
-	X(INTERRUPTED, FAILED, "interrupted")                                                      \
-	X(WORKER, FAILED, "the helper process died")                                               \
-	X(PARTIAL, PARTIAL, "some targets done, some not")                                         \
-	X(UNSUPPORTED, REFUSED, "not supported")
+	X(GONE, ABSENT, ESRCH, "the process is gone")                                              \
+	X(NO_PATCH, ABSENT, ENOENT, "no such patch in the process")                                \
+	X(EXISTS, OK, EEXIST, "the patch is already loaded")                                       \
+	X(TRACED, REFUSED, EBUSY, "the process is traced by another one")                          \
+	X(LOCKED, FAILED, EBUSY, "another controller is at work on the process")                   \
+	X(TRANSITION, FAILED, EBUSY, "a transition is running in the process")                     \
+	X(NO_TRANSITION, ABSENT, EINVAL, "no transition is running in the process")                \
+	X(UNSTOPPABLE, FAILED, EAGAIN, "the threads could not all be stopped within the pause budget") \
+	X(TIMEOUT, PENDING, ETIMEDOUT, "the transition did not complete in time")                  \
+	X(REVERSED, PENDING, ETIMEDOUT, "the transition did not complete in time and was reversed") \
+	X(SHARED_MM, REFUSED, EBUSY, "the memory is shared with a process outside the thread group") \
+	X(VFORK, REFUSED, EAGAIN, "a thread waits for its vfork child")                            \
+	X(FOREIGN_CODE, REFUSED, ENOEXEC, "32-bit code or an unsupported machine mode")            \
+	X(SHADOW_STACK, REFUSED, EOPNOTSUPP, "the process uses a user shadow stack")               \
+	X(SECCOMP, REFUSED, EPERM, "a seccomp filter of the process forbids a needed system call") \
+	X(NO_GADGET, REFUSED, EOPNOTSUPP, "no system call instruction found that could be borrowed") \
+	X(NO_THREAD, FAILED, EAGAIN, "no thread can be borrowed at the moment")                    \
+	X(REMOTE_CALL, FAILED, EIO, "a system call made in the process failed")                    \
+	X(NO_ROOM, FAILED, ENOMEM, "no free address range near the object")                        \
+	X(UNREADABLE, FAILED, EIO, "memory of the process cannot be read")                         \
+	X(UNWRITABLE, FAILED, EIO, "memory of the process cannot be written")                      \
+	X(BAD_PATCH, FAILED, EINVAL, "the patch file is malformed")                                \
+	X(BAD_ARCH, FAILED, ENOEXEC, "the patch file is for another machine")                      \
+	X(BAD_ELF, FAILED, ENOEXEC, "an ELF file or image is malformed")                           \
+	X(BAD_RELOC, FAILED, ENOEXEC, "a relocation is of an unsupported type")                    \
+	X(RELOC_RANGE, FAILED, ENOEXEC, "a relocation does not reach its target")                  \
+	X(NO_OBJECT, REFUSED, ENODEV, "no object of the process has the build-id the patch is made for") \
+	X(NO_BUILD_ID, REFUSED, ENODEV, "the object has no build-id")                              \
+	X(NO_SYMBOL, FAILED, EINVAL, "symbol not found")                                           \
+	X(AMBIGUOUS, FAILED, EINVAL, "the symbol is ambiguous")                                    \
+	X(NO_DEBUG, FAILED, ENOENT, "symbols or unwind tables are missing")                        \
+	X(TOO_SHORT, REFUSED, EINVAL, "the function is too short to be redirected")                \
+	X(ENTRY, REFUSED, EINVAL, "the entry of the function cannot be overwritten safely")        \
+	X(ENTRY_BUSY, REFUSED, EBUSY, "the entry of the function is not as the patch expects it")  \
+	X(PARTS, REFUSED, EINVAL, "the parts of the function cannot be bounded")                   \
+	X(ALIASED, REFUSED, EINVAL, "other functions share the same code")                         \
+	X(CLOBBER, REFUSED, EINVAL, "the replacement changes registers its callers rely on")       \
+	X(CLONE, REFUSED, EINVAL, "the function is a compiler-made clone")                         \
+	X(STACK_BUSY, PENDING, EBUSY, "a thread executes the function")                            \
+	X(STACK_UNRELIABLE, PENDING, EBUSY, "the stack of a thread cannot be checked reliably")    \
+	X(CONTEXTS, REFUSED, EBUSY, "the process can hold suspended contexts")                     \
+	X(REGISTRY, FAILED, EINVAL, "the registry in the process is damaged or of another version") \
+	X(FOREIGN_TEXT, FAILED, EBUSY, "text in memory is not what the registry says")             \
+	X(COMPILE, FAILED, EINVAL, "the compiler failed")                                          \
+	X(INTERRUPTED, FAILED, EINTR, "interrupted")                                               \
+	X(WORKER, FAILED, EIO, "the helper process died")                                          \
+	X(PARTIAL, PARTIAL, EIO, "some targets done, some not")                                    \
+	X(UNSUPPORTED, REFUSED, EOPNOTSUPP, "not supported")
 
 enum ug_error_code {
 	UG_E_FIRST = UG_E_BASE,
-#define X(name, exit_code, text) UG_E_##name,
+#define X(name, exit_code, number, text) UG_E_##name,
 	UG_ERRORS(X)
 #undef X
 	UG_E_END
@@ -111,6 +116,9 @@ UG_API const char *ug_strerror(int code);
 
 /* The short name of a code, for JSON: "STACK_BUSY", "EPERM". Never NULL. */
 UG_API const char *ug_error_name(int code);
+
+/* The errno that fits a code best: itself for one that is an errno, 0 for codes >= 0. */
+UG_API int ug_error_errno(int code);
 
 /* The exit status (enum ug_exit) that belongs to a code; 0 for codes >= 0. */
 UG_API int ug_error_exit(int code);

@@ -10,10 +10,12 @@ struct error_info {
 	const char *name;
 	const char *text;
 	int exit_code;
+	int number;
 };
 
 static const struct error_info infos[] = {
-#define X(name, exit_code, text) [UG_E_##name - UG_E_BASE] = { #name, text, UG_EXIT_##exit_code },
+#define X(name, exit_code, number, text)                                                           \
+	[UG_E_##name - UG_E_BASE] = { #name, text, UG_EXIT_##exit_code, number },
 	UG_ERRORS(X)
 #undef X
 };
@@ -47,6 +49,15 @@ const char *ug_error_name(int code)
 		return "OK";
 	name = strerrorname_np(-code);
 	return name ? name : "UNKNOWN";
+}
+
+int ug_error_errno(int code)
+{
+	const struct error_info *info = find_info(code);
+
+	if (info)
+		return info->number;
+	return code < 0 ? -code : 0;
 }
 
 int ug_error_exit(int code)
