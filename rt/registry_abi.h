@@ -5,8 +5,8 @@
  * outside through bounds checks (the target's memory is untrusted).
  *
  *	page 0		struct ug_reg_header
- *	page 1		log ring, UG_REG_LOG_LINES of UG_REG_LOG_LINE bytes
- *	pages 2..5	struct ug_reg_slot[UG_REG_SLOTS]
+ *	pages 1..2	log ring, UG_REG_LOG_LINES of UG_REG_LOG_LINE bytes
+ *	pages 3..6	struct ug_reg_slot[UG_REG_SLOTS]
  *
  * A slot names a *segment*: a record of one patch, one group of sites, or one transition,
  * which lies in a mapping of its own and lists the areas it owns (code, data, itself).
@@ -15,9 +15,9 @@
  * /proc/PID/maps; one that no ready slot accounts for is garbage of a dead controller.
  *
  * Order of stores: a segment is complete before its slot is written; the slot becomes valid
- * by its last byte, `ready`. Nothing of a ready segment changes but: `state` and `ready` of
- * the slot (one byte each), a transition's word (8 bytes aligned, written in a full stop) and
- * single bytes of its table. No slot, word or table slot crosses a page.
+ * by its last byte, `ready`. Nothing of a ready segment changes but: `state`, `marks` and
+ * `ready` of the slot (one byte each), a transition's word (8 bytes aligned, written in a full
+ * stop) and single bytes of its table. No slot, word or table slot crosses a page.
  */
 #ifndef UG_RT_REGISTRY_ABI_H
 #define UG_RT_REGISTRY_ABI_H
@@ -26,13 +26,13 @@
 
 #define UG_REG_NAME "ugraft"
 #define UG_REG_MAGIC UINT64_C(0x0031746661726775)	/* "ugraft1" */
-#define UG_REG_VERSION 1
-#define UG_REG_PAGES 6
+#define UG_REG_VERSION 2
+#define UG_REG_PAGES 7
 #define UG_REG_SIZE (UG_REG_PAGES * 4096)
 #define UG_REG_LOG_OFF 4096
 #define UG_REG_LOG_LINE 128
-#define UG_REG_LOG_LINES 32
-#define UG_REG_SLOT_OFF 8192
+#define UG_REG_LOG_LINES 64
+#define UG_REG_SLOT_OFF 12288
 #define UG_REG_SLOTS 512
 
 struct ug_reg_header {
@@ -78,7 +78,7 @@ struct ug_reg_slot {			/* 32 bytes, aligned */
 	uint32_t id;			/* never reused in one registry */
 	uint8_t kind;			/* enum ug_reg_kind */
 	uint8_t state;			/* enum ug_reg_state */
-	uint8_t pad;
+	uint8_t marks;			/* UG_REG_MARK_* */
 	uint8_t ready;			/* 1: valid; written last, cleared first */
 	uint64_t meta;			/* address of the segment's record */
 	uint32_t meta_len;		/* bytes of the record */
@@ -86,7 +86,14 @@ struct ug_reg_slot {			/* 32 bytes, aligned */
 	uint64_t reserved;
 };
 
-#define UG_REG_AREAS 8
+/*
+ * Left behind by force: threads were declared switched that were still inside. As long as
+ * the segment is there its code counts in every check; a full stop that finds it empty
+ * releases it like any other.
+ */
+#define UG_REG_MARK_FORCED 1u
+
+#define UG_REG_AREAS 16
 
 struct ug_reg_area {
 	uint64_t addr;
@@ -117,6 +124,9 @@ struct ug_reg_func {
 
 #define UG_REG_PATCH_PINS 1u		/* stays mapped when it is unloaded */
 
+#define UG_REG_REPLACE_NONE 0u
+#define UG_REG_REPLACE_ALL 1u
+
 struct ug_reg_patch {
 	struct ug_reg_meta meta;
 	uint32_t name, description, cves;
@@ -126,6 +136,9 @@ struct ug_reg_patch {
 	uint32_t other, nother;		/* ranges of code that is no function's body */
 	uint64_t base, rx_len, rw_len;	/* code and data */
 	uint64_t load_time;		/* CLOCK_REALTIME, seconds */
+	/* The set whose older patches this one replaces: UG_REG_REPLACE_NONE or _ALL today. */
+	uint32_t replace;
+	uint32_t pad;
 };
 
 struct ug_reg_site {
@@ -161,6 +174,7 @@ struct ug_reg_trans {
 	uint32_t patching;		/* 1: towards patched, 0: towards unpatched */
 	uint32_t nmoves, moves;
 	uint32_t pad;
+	uint64_t start_time;		/* CLOCK_REALTIME, ns: when it was recorded */
 	uint64_t table;			/* address */
 	uint64_t table_len;		/* capacity, bytes */
 	uint32_t table_used;		/* bytes in use; written before the word is */

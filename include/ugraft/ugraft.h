@@ -7,7 +7,7 @@
  * *transition* in which each thread is switched at a moment when it provably executes none
  * of the functions concerned.
  *
- * Calls that change a target (load, unload, recover) do their work in a helper process of
+ * Calls that change a target (load, unload, wait, reverse, force, recover) do their work in a helper process of
  * their own, forked inside the call: tracing, SIGCHLD and real-time priority never touch the
  * calling program, and the watchdog that ends a stuck controller ends only the helper. The
  * calls block; they may be made from several threads, also for different targets at once;
@@ -63,6 +63,8 @@ enum ug_opt_flags {
 	UG_OPT_NO_SHORT_TRANSFERS = 1 << 1,	/* refuse when a blocking transfer could return short */
 	UG_OPT_KEEP_ON_TIMEOUT = 1 << 2,	/* leave the transition running instead of reversing it */
 	UG_OPT_CONTEXTS_NONE = 1 << 3,		/* the administrator asserts: no suspended contexts */
+	UG_OPT_NO_WAIT = 1 << 4,		/* return as soon as the transition runs (UG_PENDING);
+						 * ug_wait drives it on */
 };
 
 struct ug_opts {
@@ -98,19 +100,53 @@ struct ug_report {
 	uint64_t wall_ns;		/* the whole operation */
 	uint64_t pinned_bytes;		/* unload: what stays mapped, because addresses may have escaped */
 	unsigned int recovered;		/* recover: things finished or rolled back */
+	unsigned int forced;		/* force: threads declared switched that were still inside */
 };
 
 /*
  * Load a patch file into a process and complete its transition.
  * 0: see report->outcome. -UG_E_REVERSED: not in time, reversed, the target is as before.
- * Everything else: the target is as before.
+ * -UG_E_TRANSITION: another patch's transition is running there. Everything else: the target
+ * is as before.
+ *
+ * A patch with the replace flag takes over from all patches that are enabled, in the same
+ * transition: functions it does not have go back to the original, and the replaced patches
+ * are released. A patch of that name that is just being taken back: that is reversed.
  */
 UG_API int ug_load(pid_t pid, const char *file, const struct ug_opts *opts,
 		   struct ug_report *report, struct ug_error *err);
 
-/* Take a patch back, by its name. -UG_E_NO_PATCH when it is not loaded. */
+/*
+ * Take a patch back, by its name, in any order: functions another patch replaces as well keep
+ * that one's version, or fall back to it. -UG_E_NO_PATCH when it is not loaded. A patch that
+ * is just being applied: that is reversed.
+ */
 UG_API int ug_unload(pid_t pid, const char *name, const struct ug_opts *opts,
 		     struct ug_report *report, struct ug_error *err);
+
+/*
+ * The three about a transition that is running, because somebody left it so
+ * (UG_OPT_KEEP_ON_TIMEOUT) or was killed. `name`: of the patch it must be about; NULL: any.
+ * -UG_E_NO_TRANSITION: there is none, or it is another patch's. When the time is up it goes
+ * on: 0 and UG_PENDING.
+ */
+
+/* Drive it on. Without a name and without a transition: 0 and UG_ALREADY. */
+UG_API int ug_wait(pid_t pid, const char *name, const struct ug_opts *opts,
+		   struct ug_report *report, struct ug_error *err);
+
+/* Turn it round, in either direction, any number of times. */
+UG_API int ug_reverse(pid_t pid, const char *name, const struct ug_opts *opts,
+		      struct ug_report *report, struct ug_error *err);
+
+/*
+ * Declare all threads switched and complete it. Consistency is lost for the threads that are
+ * still inside the old functions (report->forced), until they have left. Reverse first, if
+ * you can. What they are inside of stays mapped and is looked for in every later transition;
+ * ug_recover releases it when they have left.
+ */
+UG_API int ug_force(pid_t pid, const char *name, const struct ug_opts *opts,
+		    struct ug_report *report, struct ug_error *err);
 
 /*
  * Finish or roll back what a dead controller left, release what is no longer executed.
@@ -143,7 +179,9 @@ struct ug_patch_status {
 	char description[160];
 	char cves[160];
 	enum ug_patch_state state;
-	unsigned int order;	/* 1: oldest */
+	unsigned int order;	/* among those in force or in transition; 1: oldest; 0: neither */
+	bool replace;		/* it has replaced, or replaces, all older ones */
+	bool forced;		/* left by a force, and perhaps still executed */
 	uint64_t bytes;		/* mapped for it */
 	size_t nfuncs;
 	struct ug_func_status *funcs;
@@ -158,6 +196,10 @@ struct ug_status {
 	bool is_copy;			/* forked from a patched process; the registry is a copy */
 	bool busy;			/* a controller is at work now */
 	unsigned int threads;
+	bool in_transition;
+	char transition_patch[UG_NAME_MAX];
+	bool transition_patching;	/* towards patched; false: towards unpatched */
+	uint64_t transition_since_ns;	/* CLOCK_REALTIME */
 	unsigned int pending_threads;	/* listed in the running transition */
 	uint64_t registry_bytes;
 	size_t npatches;

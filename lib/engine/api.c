@@ -56,6 +56,24 @@ int ug_unload(pid_t pid, const char *name, const struct ug_opts *opts, struct ug
 	return operate(ug_operation_unload, pid, name, opts, report, err);
 }
 
+int ug_wait(pid_t pid, const char *name, const struct ug_opts *opts, struct ug_report *report,
+	    struct ug_error *err)
+{
+	return operate(ug_operation_wait, pid, name, opts, report, err);
+}
+
+int ug_reverse(pid_t pid, const char *name, const struct ug_opts *opts, struct ug_report *report,
+	       struct ug_error *err)
+{
+	return operate(ug_operation_reverse, pid, name, opts, report, err);
+}
+
+int ug_force(pid_t pid, const char *name, const struct ug_opts *opts, struct ug_report *report,
+	     struct ug_error *err)
+{
+	return operate(ug_operation_force, pid, name, opts, report, err);
+}
+
 int ug_recover(pid_t pid, const struct ug_opts *opts, struct ug_report *report, struct ug_error *err)
 {
 	return operate(ug_operation_recover, pid, NULL, opts, report, err);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "engine/transition.h"
 #include "text/gate.h"
@@ -139,6 +140,9 @@ static int place_near(struct ug_build *b, struct ug_near *n, unsigned int attemp
 	n->thunks_len = ug_align_up(n->nthunks * 16, UG_PAGE_SIZE);
 	n->image_len = n->gates_len + n->displaced_len + n->thunks_len + n->rx_len;
 	len = n->image_len + n->rw_len;
+	/* Taking back a patch that is on top of no function needs no gate. */
+	if (!len)
+		return 0;
 	r = place(b, n->lo, n->hi, len, attempt, &n->addr, err);
 	if (r < 0)
 		return r;
@@ -230,6 +234,7 @@ int ug_build_gates(struct ug_build *b, struct ug_error *err)
 	trans->patch = b->of_patch;
 	trans->parent = b->parent;
 	trans->patching = b->patching;
+	trans->start_time = ug_realtime_ns();
 	trans->nmoves = (uint32_t)b->moves.n;
 	trans->moves = off;
 	trans->table = b->meta_trans + ug_align_up(rec->len, 8);

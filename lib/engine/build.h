@@ -26,6 +26,9 @@
 #include "engine/record.h"
 #include "engine/resolve.h"
 
+/* Races for an address range that are lost in a row before we give up. */
+#define UG_PLACE_TRIES 8
+
 struct ug_near {
 	ug_raddr_t lo, hi;		/* of the object */
 	size_t ngates;

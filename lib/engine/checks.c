@@ -8,7 +8,7 @@
 
 #include "engine/contexts.h"
 #include "engine/entry.h"
-#include "engine/prepare.h"
+#include "engine/funcstack.h"
 #include "engine/sites.h"
 #include "text/gate.h"
 
@@ -241,7 +241,7 @@ out:
 /* What may an entry lead to? The version in force, or a gate of an open transition. */
 static bool entry_expected(const struct ug_target *t, const struct ug_reg_site *site, ug_raddr_t now)
 {
-	if (now == ug_prepare_top(t, site->func, NULL))
+	if (now == ug_func_top(&t->reg, site->func, NULL))
 		return true;
 	for (size_t i = 0; i < t->reg.nsegs; i++) {
 		const struct ug_seg *seg = &t->reg.segs[i];

@@ -163,6 +163,20 @@ static bool patch_concerned(const struct ug_seg *patch, const struct ug_seg *tra
 	return false;
 }
 
+/*
+ * Of a function that moves, every version and gate there is. Of one that does not, because a
+ * newer patch is on top of the one that is taken back, that patch's version alone: after a
+ * force somebody may still be inside and go on into functions that do move.
+ */
+static bool item_concerned(const struct ug_item *item, const struct ug_seg *seg,
+			   const struct ug_seg *trans)
+{
+	if (item->kind == UG_ITEM_OTHER)
+		return patch_concerned(seg, trans);
+	return trans_covers(trans, item->func) ||
+	       (item->kind == UG_ITEM_VERSION && seg->s.id == trans->trans->patch);
+}
+
 static bool is_left(const struct ug_seg *seg)
 {
 	return seg->s.state == UG_REG_LEFT || seg->s.state == UG_REG_CLOSED;
@@ -184,9 +198,7 @@ static int mark_concerned(struct ug_checkset *cs, const struct ug_target *t,
 			ug_bit_set(cs->left, i);
 		if (!trans)
 			continue;
-		if (item->kind == UG_ITEM_OTHER ?
-		    patch_concerned(&t->reg.segs[item->seg], trans) :
-		    trans_covers(trans, item->func))
+		if (item_concerned(item, &t->reg.segs[item->seg], trans))
 			ug_bit_set(item->kind == UG_ITEM_BYTES ? cs->bytes : cs->concerned, i);
 	}
 	return 0;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/entry.h"
+#include "engine/funcstack.h"
 #include "engine/run.h"
 #include "text/gate.h"
 
@@ -42,9 +43,8 @@ static bool site_in_force(const struct ug_registry *reg, ug_raddr_t func)
 		if (seg->s.kind != UG_REG_PATCH ||
 		    (seg->s.state != UG_REG_ENABLED && seg->s.state != UG_REG_PREPARED))
 			continue;
-		for (uint32_t k = 0; k < seg->patch->nfuncs; k++)
-			if (ug_seg_funcs(seg)[k].func == func)
-				return true;
+		if (ug_patch_version(seg, func))
+			return true;
 	}
 	return false;
 }
@@ -73,16 +73,29 @@ int ug_leave_unused_sites(struct ug_target *t, struct ug_error *err)
 	return r;
 }
 
-static int set_patch_state(struct ug_run *run, struct ug_error *err)
+/* No longer in force: its memory goes when nobody is inside, unless addresses may be kept. */
+static int leave_patch(struct ug_run *run, struct ug_seg *patch, struct ug_error *err)
 {
-	struct ug_seg *patch = ug_registry_find(&run->t->reg, run->trans->trans->patch);
-	uint8_t state = UG_REG_ENABLED;
+	uint8_t state = patch->patch->flags & UG_REG_PATCH_PINS ? UG_REG_PINNED : UG_REG_LEFT;
+
+	return ug_seg_set_state(&run->t->proc, &run->t->reg, patch, state, err);
+}
+
+/* The patches that are replaced first: a patch whose successor is enabled is not. */
+static int set_patch_states(struct ug_run *run, struct ug_error *err)
+{
+	struct ug_registry *reg = &run->t->reg;
+	struct ug_seg *patch = ug_registry_find(reg, run->trans->trans->patch);
+	int r = 0;
 
 	if (!patch || patch->s.kind != UG_REG_PATCH)
 		return ug_err(err, -UG_E_REGISTRY, "the patch of transition %u is missing", run->id);
 	if (!run->trans->trans->patching)
-		state = patch->patch->flags & UG_REG_PATCH_PINS ? UG_REG_PINNED : UG_REG_LEFT;
-	return ug_seg_set_state(&run->t->proc, &run->t->reg, patch, state, err);
+		return leave_patch(run, patch, err);
+	for (size_t i = 0; r == 0 && i < reg->nsegs; i++)
+		if (ug_patch_replaces(patch, &reg->segs[i]))
+			r = leave_patch(run, &reg->segs[i], err);
+	return r < 0 ? r : ug_seg_set_state(&run->t->proc, reg, patch, UG_REG_ENABLED, err);
 }
 
 /* The transitions this one reverses, oldest first, then itself. */
@@ -107,7 +120,7 @@ int ug_run_finish(struct ug_run *run, struct ug_error *err)
 	if (r == 0)
 		r = collapse(run, err);
 	if (r == 0)
-		r = set_patch_state(run, err);
+		r = set_patch_states(run, err);
 	if (r == 0)
 		r = close_transitions(run, err);
 	return r < 0 ? r : ug_run_mark_empty(run, err);

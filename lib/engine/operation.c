@@ -5,174 +5,95 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/clock.h"
-#include "base/log.h"
 #include "engine/prepare.h"
-#include "engine/release.h"
-#include "engine/transition.h"
+#include "engine/session.h"
 
-/* How long a release waits for threads that were preempted in a gate or in old code: they
- * leave as soon as they are scheduled, which on a busy machine takes a while. */
-#define PATIENCE_MS 3000
-
-static uint64_t deadline(const struct ug_operation *op)
+/*
+ * Somebody else's transition about this patch is there: the same direction is driven on, the
+ * other one reversed, as writing 0 or 1 to the kernel's `enabled` does in a transition.
+ */
+static int join(struct ug_target *t, const struct ug_operation *op, const struct ug_seg *trans,
+		bool patching, struct ug_error *err)
 {
-	return ug_now_ns() + (uint64_t)op->timeout_ms * UINT64_C(1000000);
-}
+	int r = (trans->trans->patching != 0) == patching ?
+		ug_session_drive(t, op, trans->s.id, false, err) :
+		ug_session_reverse(t, trans->s.id, err);
 
-static int begin(struct ug_target *t, const struct ug_operation *op, const struct ug_notify *notify,
-		 struct ug_report *report, struct ug_error *err)
-{
-	int r = ug_target_open(op->pid, UG_TARGET_LOCK | UG_TARGET_OBJECTS, t, err);
-
-	if (r < 0)
-		return r;
-	t->flags = op->flags;
-	t->max_pause_us = op->max_pause_us;
-	t->deadline_ns = deadline(op);
-	t->report = report;
-	t->notify = notify;
-	r = ug_proc_check_untraced(&t->proc, err);
-	if (r == 0)
-		r = ug_proc_check_sharers(&t->proc, err);
-	if (r == 0 && t->reg.addr && t->reg.is_copy)
-		r = ug_registry_adopt(&t->proc, &t->reg, err);
-	if (r < 0)
-		ug_target_close(t);
+	if (r == 0 && t->report->outcome != UG_PENDING)
+		ug_session_tidy(t);
 	return r;
 }
 
-static int end(struct ug_target *t, const struct ug_operation *op, uint64_t started, int r,
-	       struct ug_error *err)
-{
-	t->report->wall_ns = ug_now_ns() - started;
-	if (r < 0 && err)
-		err->pid = op->pid;
-	ug_target_close(t);
-	return r;
-}
-
-/* Finish or take back what another controller left. *ret_n counts it. */
-static int settle(struct ug_target *t, unsigned int *ret_n, struct ug_error *err)
+/* 1: what was asked for is being done or done; 0: nothing of this patch runs. */
+static int join_running(struct ug_target *t, const struct ug_operation *op, const char *name,
+			bool patching, struct ug_error *err)
 {
 	struct ug_seg *trans;
-	int r;
-
-	while ((trans = ug_registry_open_trans(&t->reg))) {
-		uint32_t id = trans->s.id;
-
-		r = ug_transition_run(t, id, false, err);
-		if (r < 0 && r != -ECANCELED)
-			return r;
-		(*ret_n)++;
-		r = ug_target_reload(t, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* Memory that could not be released now is released by the next operation. */
-static void tidy(struct ug_target *t)
-{
-	struct ug_error err;
-	unsigned int left;
-	int r = ug_transition_release(t, PATIENCE_MS, &left, &err);
-
-	if (r < 0 && r != -UG_E_GONE)
-		ug_log_warn("cannot release memory in process %d: %s", t->proc.pid, err.message);
-	else if (r == 0 && left)
-		ug_log_notice("%u parts of removed patches are still executed in process %d; "
-			      "'ugraft recover' releases them later", left, t->proc.pid);
-}
-
-static int settle_first(struct ug_target *t, struct ug_error *err)
-{
-	unsigned int n = 0;
-	int r = settle(t, &n, err);
-
-	if (r == -UG_E_TIMEOUT)
-		return ug_err(err, -UG_E_TRANSITION, "another transition is still running in process "
-			      "%d: wait for it or recover it first", t->proc.pid);
-	return r;
-}
-
-/* ---- when time is up ---- */
-
-static bool interrupted(const struct ug_target *t)
-{
-	return t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->ctx);
-}
-
-/* The reversal gets the same time again: then the state is left for a later controller. */
-static int reverse(struct ug_target *t, const struct ug_operation *op, uint32_t id,
-		   struct ug_error *err)
-{
-	bool cancelled = interrupted(t);
-	struct ug_notify notify = *t->notify;
-	uint32_t back;
-	int r = ug_transition_reverse(t, id, &back, err);
+	int r = ug_session_settle(t, NULL, &trans, err);
 
 	if (r < 0)
 		return r;
-	t->deadline_ns = deadline(op);
-	/* A cancellation has been obeyed; this is its effect. */
-	notify.cancelled = NULL;
-	t->notify = &notify;
-	r = ug_transition_run(t, back, true, err);
-	t->notify = NULL;
-	if (r < 0)
-		return r;
-	if (cancelled)
-		return ug_err(err, -UG_E_INTERRUPTED, "interrupted: the transition was reversed, "
-			      "process %d is as before", t->proc.pid);
-	return ug_err(err, -UG_E_REVERSED, "not all threads left the functions within %u ms; the "
-		      "transition was reversed", op->timeout_ms);
-}
-
-static int drive(struct ug_target *t, const struct ug_operation *op, uint32_t id,
-		 struct ug_error *err)
-{
-	int r = ug_transition_run(t, id, true, err);
-
-	if (r != -UG_E_TIMEOUT && r < 0 && ug_error_exit(r) == UG_EXIT_PENDING && interrupted(t))
-		return ug_err(err, -UG_E_INTERRUPTED, "interrupted before the transition began: "
-			      "process %d is as before", t->proc.pid);
-	if (r != -UG_E_TIMEOUT)
-		return r;
-	if (op->flags & UG_OPT_KEEP_ON_TIMEOUT && !interrupted(t)) {
-		t->report->outcome = UG_PENDING;
-		return 0;
+	if (trans && strcmp(ug_session_patch_name(t, trans), name) == 0) {
+		r = join(t, op, trans, patching, err);
+		return r < 0 ? r : 1;
 	}
-	return reverse(t, op, id, err);
+	return ug_session_settle_all(t, NULL, err);
 }
 
 /* ---- load ---- */
 
+/*
+ * A patch that was forced out and is still executed keeps its name: two of that name at once
+ * would only confuse whoever has to find out what a thread is in.
+ */
+static int check_forced(const struct ug_target *t, const char *name, struct ug_error *err)
+{
+	for (size_t i = 0; i < t->reg.nsegs; i++) {
+		const struct ug_seg *seg = &t->reg.segs[i];
+
+		if (seg->s.kind == UG_REG_PATCH && seg->s.marks & UG_REG_MARK_FORCED &&
+		    seg->s.state != UG_REG_EMPTY &&
+		    strcmp(ug_seg_str(seg, seg->patch->name), name) == 0)
+			return ug_err(err, -EBUSY, "patch '%s' was forced out of process %d, where a "
+				      "thread may still execute it: 'ugraft recover' releases it once "
+				      "it has left", name, t->proc.pid);
+	}
+	return 0;
+}
+
+static int prepare_load(struct ug_target *t, struct ug_patch *patch, uint32_t *ret_id,
+			struct ug_error *err)
+{
+	struct ug_match match;
+	int r = check_forced(t, patch->name, err);
+
+	if (r == 0)
+		r = ug_match_init(&match, t, patch, err);
+	if (r < 0)
+		return r;
+	r = ug_prepare_load(t, &match, ret_id, err);
+	ug_match_deinit(&match);
+	return r;
+}
+
 static int load_patch(struct ug_target *t, const struct ug_operation *op, struct ug_patch *patch,
 		      struct ug_error *err)
 {
-	struct ug_match match;
 	uint32_t id;
-	int r;
+	int r = join_running(t, op, patch->name, true, err);
 
+	if (r)
+		return r < 0 ? r : 0;
 	if (ug_registry_patch(&t->reg, patch->name)) {
 		t->report->outcome = UG_ALREADY;
 		return 0;
 	}
-	if (patch->flags & UG_PATCH_REPLACE && t->reg.addr)
-		return ug_err(err, -UG_E_UNSUPPORTED, "atomic replace of loaded patches is not there "
-			      "yet: unload them first");
-	r = ug_match_init(&match, t, patch, err);
+	r = prepare_load(t, patch, &id, err);
 	if (r < 0)
 		return r;
-	r = ug_prepare_load(t, &match, &id, err);
-	ug_match_deinit(&match);
-	if (r < 0)
-		return r;
-	r = drive(t, op, id, err);
+	r = ug_session_drive(t, op, id, true, err);
 	if (t->report->outcome != UG_PENDING)
-		tidy(t);
+		ug_session_tidy(t);
 	return r;
 }
 
@@ -180,7 +101,6 @@ int ug_operation_load(void *arg, const struct ug_notify *notify, struct ug_repor
 		      struct ug_error *err)
 {
 	const struct ug_operation *op = arg;
-	uint64_t started = ug_now_ns();
 	struct ug_patch *patch;
 	struct ug_target t;
 	int r = ug_patch_open(op->what, &patch, err);
@@ -189,13 +109,9 @@ int ug_operation_load(void *arg, const struct ug_notify *notify, struct ug_repor
 		return r;
 	(void)snprintf(report->patch, sizeof(report->patch), "%s", patch->name);
 	report->functions = (unsigned int)patch->nfuncs;
-	r = begin(&t, op, notify, report, err);
-	if (r == 0) {
-		r = settle_first(&t, err);
-		if (r == 0)
-			r = load_patch(&t, op, patch, err);
-		r = end(&t, op, started, r, err);
-	}
+	r = ug_session_begin(&t, op, notify, report, err);
+	if (r == 0)
+		r = ug_session_end(&t, op, load_patch(&t, op, patch, err), err);
 	ug_patch_close(patch);
 	return r;
 }
@@ -212,7 +128,7 @@ static uint64_t pinned_bytes(const struct ug_target *t)
 	return bytes;
 }
 
-static int unload_patch(struct ug_target *t, const struct ug_operation *op, struct ug_error *err)
+static int take_back(struct ug_target *t, const struct ug_operation *op, struct ug_error *err)
 {
 	struct ug_seg *patch = ug_registry_patch(&t->reg, op->what);
 	uint32_t id;
@@ -225,48 +141,31 @@ static int unload_patch(struct ug_target *t, const struct ug_operation *op, stru
 	r = ug_prepare_unload(t, patch, &id, err);
 	if (r < 0)
 		return r;
-	r = drive(t, op, id, err);
-	if (t->report->outcome == UG_PENDING)
-		return r;
-	tidy(t);
-	t->report->pinned_bytes = pinned_bytes(t);
+	r = ug_session_drive(t, op, id, true, err);
+	if (t->report->outcome != UG_PENDING)
+		ug_session_tidy(t);
 	return r;
+}
+
+static int unload_patch(struct ug_target *t, const struct ug_operation *op, struct ug_error *err)
+{
+	int r = join_running(t, op, op->what, false, err);
+
+	if (r == 0)
+		r = take_back(t, op, err);
+	t->report->pinned_bytes = pinned_bytes(t);
+	return r < 0 ? r : 0;
 }
 
 int ug_operation_unload(void *arg, const struct ug_notify *notify, struct ug_report *report,
 			struct ug_error *err)
 {
 	const struct ug_operation *op = arg;
-	uint64_t started = ug_now_ns();
 	struct ug_target t;
-	int r = begin(&t, op, notify, report, err);
+	int r = ug_session_begin(&t, op, notify, report, err);
 
 	if (r < 0)
 		return r;
 	(void)snprintf(report->patch, sizeof(report->patch), "%s", op->what);
-	r = settle_first(&t, err);
-	if (r == 0)
-		r = unload_patch(&t, op, err);
-	return end(&t, op, started, r, err);
-}
-
-/* ---- recover ---- */
-
-int ug_operation_recover(void *arg, const struct ug_notify *notify, struct ug_report *report,
-			 struct ug_error *err)
-{
-	const struct ug_operation *op = arg;
-	uint64_t started = ug_now_ns();
-	unsigned int n = 0, left = 0;
-	struct ug_target t;
-	int r = begin(&t, op, notify, report, err);
-
-	if (r < 0)
-		return r;
-	r = settle(&t, &n, err);
-	if (r == 0)
-		r = ug_transition_release(&t, PATIENCE_MS, &left, err);
-	report->recovered = n;
-	report->outcome = n ? UG_DONE : UG_ALREADY;
-	return end(&t, op, started, r, err);
+	return ug_session_end(&t, op, unload_patch(&t, op, err), err);
 }

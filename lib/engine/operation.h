@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the worker does for load, unload and recover. */
+/*
+ * What the worker does for each call of the public API that touches a process: operation.c
+ * has load and unload, control.c the verbs about a transition that is already there.
+ */
 #ifndef UG_ENGINE_OPERATION_H
 #define UG_ENGINE_OPERATION_H
 
@@ -7,7 +10,7 @@
 
 struct ug_operation {
 	pid_t pid;
-	const char *what;		/* load: file; unload: name of the patch */
+	const char *what;		/* load: file; else: name of the patch, where there is one */
 	unsigned int flags;
 	unsigned int timeout_ms;
 	unsigned int max_pause_us;
@@ -18,6 +21,12 @@ int ug_operation_load(void *arg, const struct ug_notify *notify, struct ug_repor
 		      struct ug_error *err);
 int ug_operation_unload(void *arg, const struct ug_notify *notify, struct ug_report *report,
 			struct ug_error *err);
+int ug_operation_wait(void *arg, const struct ug_notify *notify, struct ug_report *report,
+		      struct ug_error *err);
+int ug_operation_reverse(void *arg, const struct ug_notify *notify, struct ug_report *report,
+			 struct ug_error *err);
+int ug_operation_force(void *arg, const struct ug_notify *notify, struct ug_report *report,
+		       struct ug_error *err);
 int ug_operation_recover(void *arg, const struct ug_notify *notify, struct ug_report *report,
 			 struct ug_error *err);
 

@@ -9,38 +9,10 @@
 
 #include "base/log.h"
 #include "engine/build.h"
+#include "engine/funcstack.h"
 #include "engine/sites.h"
 
-/* Races for an address range that are lost in a row before we give up. */
-#define PLACE_TRIES 8
-
 #define THUNK_SIZE 16
-
-ug_raddr_t ug_prepare_top(const struct ug_target *t, ug_raddr_t func, const struct ug_seg *except)
-{
-	const struct ug_reg_site *site = ug_registry_site(&t->reg, func, NULL);
-	ug_raddr_t top = site ? site->displaced : 0;
-	uint32_t order = 0;
-
-	for (size_t i = 0; i < t->reg.nsegs; i++) {
-		const struct ug_seg *seg = &t->reg.segs[i];
-
-		if (seg->s.kind != UG_REG_PATCH || seg->s.state != UG_REG_ENABLED || seg == except ||
-		    seg->s.order < order)
-			continue;
-		for (uint32_t k = 0; k < seg->patch->nfuncs; k++) {
-			const struct ug_reg_func *f = &ug_seg_funcs(seg)[k];
-
-			if (f->func != func)
-				continue;
-			top = f->entry;
-			order = seg->s.order;
-		}
-	}
-	return top;
-}
-
-/* ---- load ---- */
 
 struct load {
 	struct ug_build b;
@@ -63,6 +35,15 @@ static int check_distinct(const struct load *l, size_t i, struct ug_error *err)
 	return 0;
 }
 
+/* An entry that waits to be released has its original bytes and its displaced copy: it is as
+ * good as a new one, and is taken back into use. */
+static int revive_site(struct load *l, struct ug_load_func *lf, struct ug_error *err)
+{
+	if (!lf->site || lf->site_seg->s.state != UG_REG_LEFT)
+		return 0;
+	return ug_seg_set_state(&l->b.t->proc, &l->b.t->reg, lf->site_seg, UG_REG_ENABLED, err);
+}
+
 static int plan_funcs(struct load *l, struct ug_error *err)
 {
 	for (size_t i = 0; i < l->patch->nfuncs; i++) {
@@ -72,6 +53,8 @@ static int plan_funcs(struct load *l, struct ug_error *err)
 
 		if (r == 0)
 			r = ug_site_for(l->match, i, &l->texts, lf, err);
+		if (r == 0)
+			r = revive_site(l, lf, err);
 		if (r == 0)
 			r = ug_build_near(&l->b, l->match->funcs[i].addr, &lf->near, err);
 		if (r < 0)
@@ -325,6 +308,7 @@ static void fill_patch(struct load *l, struct ug_reg_patch *p)
 	unsigned int flags = l->patch->flags;
 
 	p->flags = flags & UG_PATCH_ESCAPES && !(flags & UG_PATCH_UNLOADABLE) ? UG_REG_PATCH_PINS : 0;
+	p->replace = flags & UG_PATCH_REPLACE ? UG_REG_REPLACE_ALL : UG_REG_REPLACE_NONE;
 	p->nfuncs = (uint32_t)l->patch->nfuncs;
 	p->base = l->b.nears.v[l->main].rx;
 	p->rx_len = l->layout.rx_size;
@@ -417,36 +401,76 @@ static int measure(struct load *l, struct ug_error *err)
 	return 0;
 }
 
-static int set_moves(struct load *l, struct ug_error *err)
+static bool has_move(const struct load *l, ug_raddr_t func)
 {
-	if (l->b.moves.n)
-		goto addresses;
-	for (size_t i = 0; i < l->patch->nfuncs; i++) {
-		int r = ug_build_move(&l->b, l->match->funcs[i].addr, 0, 0, 0, err);
+	ug_vec_for_each(&l->b.moves, move)
+		if (move->m.func == func)
+			return true;
+	return false;
+}
 
+/*
+ * A replace patch takes over from all that are enabled: a function of theirs that it does
+ * not have itself goes back to the original. Such a move is the kernel's nop.
+ */
+static int add_nops(struct load *l, const struct ug_seg *old, struct ug_error *err)
+{
+	for (uint32_t i = 0; i < old->patch->nfuncs; i++) {
+		ug_raddr_t func = ug_seg_funcs(old)[i].func;
+		const struct ug_reg_site *site;
+		ug_raddr_t top;
+		int r;
+
+		if (has_move(l, func))
+			continue;
+		site = ug_registry_site(&l->b.t->reg, func, NULL);
+		if (!site)
+			return ug_err(err, -UG_E_REGISTRY, "the entry of %s is missing in the registry",
+				      ug_seg_str(old, ug_seg_funcs(old)[i].name));
+		top = ug_func_top(&l->b.t->reg, func, NULL);
+		r = ug_build_move(&l->b, func, top, site->displaced, top, err);
 		if (r < 0)
 			return r;
 	}
-addresses:
+	return 0;
+}
+
+/* Own functions first, at their index; the addresses follow when they are chosen. */
+static int add_moves(struct load *l, struct ug_error *err)
+{
+	const struct ug_registry *reg = &l->b.t->reg;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < l->patch->nfuncs; i++)
+		r = ug_build_move(&l->b, l->match->funcs[i].addr, 0, 0, 0, err);
+	if (!(l->patch->flags & UG_PATCH_REPLACE))
+		return r;
+	for (size_t i = 0; r == 0 && i < reg->nsegs; i++)
+		if (reg->segs[i].s.kind == UG_REG_PATCH && reg->segs[i].s.state == UG_REG_ENABLED)
+			r = add_nops(l, &reg->segs[i], err);
+	return r;
+}
+
+static void set_addresses(struct load *l)
+{
 	for (size_t i = 0; i < l->patch->nfuncs; i++) {
 		struct ug_reg_move *m = &l->b.moves.v[i].m;
 
-		m->from = l->funcs[i].site ? ug_prepare_top(l->b.t, m->func, NULL) :
+		m->from = l->funcs[i].site ? ug_func_top(&l->b.t->reg, m->func, NULL) :
 					     displaced_at(l, &l->funcs[i]);
 		m->to = version_entry(l, i);
 		m->before = m->from;
 	}
-	return 0;
 }
 
 static int place_once(struct load *l, unsigned int attempt, struct ug_error *err)
 {
 	int r = ug_build_place(&l->b, attempt, err);
 
-	if (r == 0)
-		r = set_moves(l, err);
-	if (r == 0)
-		r = build_sites(l, err);
+	if (r < 0)
+		return r;
+	set_addresses(l);
+	r = build_sites(l, err);
 	if (r == 0)
 		r = build_patch(l, err);
 	if (r == 0)
@@ -460,9 +484,9 @@ static int place_once(struct load *l, unsigned int attempt, struct ug_error *err
 
 static int place_and_commit(struct load *l, struct ug_error *err)
 {
-	int r = set_moves(l, err);	/* counts the gates */
+	int r = add_moves(l, err);
 
-	for (unsigned int attempt = 0; r == 0 && attempt < PLACE_TRIES; attempt++) {
+	for (unsigned int attempt = 0; r == 0 && attempt < UG_PLACE_TRIES; attempt++) {
 		r = ug_maps_read(&l->b.t->proc, &l->b.t->maps, err);
 		if (r == 0)
 			r = place_once(l, attempt, err);
@@ -529,95 +553,5 @@ int ug_prepare_load(struct ug_target *t, struct ug_match *match, uint32_t *ret_i
 				"'%s': initializing patching transition", l.patch->name);
 	}
 	load_deinit(&l);
-	return r;
-}
-
-/* ---- unload and reversal: only gates and a record ---- */
-
-static int commit_moves(struct ug_build *b, struct ug_error *err)
-{
-	int r = -EEXIST;
-
-	for (unsigned int attempt = 0; r == -EEXIST && attempt < PLACE_TRIES; attempt++) {
-		ug_maps_free(&b->t->maps);
-		r = ug_maps_read(&b->t->proc, &b->t->maps, err);
-		if (r == 0)
-			r = ug_build_place(b, attempt, err);
-		if (r == 0)
-			r = ug_build_gates(b, err);
-		if (r == 0)
-			r = ug_build_commit(b, err);
-	}
-	return r;
-}
-
-/* Only the top of a func stack is dispatched to: removing another one moves nothing. */
-static int unload_moves(struct ug_build *b, const struct ug_seg *patch, struct ug_error *err)
-{
-	int r = 0;
-
-	for (uint32_t i = 0; r == 0 && i < patch->patch->nfuncs; i++) {
-		const struct ug_reg_func *f = &ug_seg_funcs(patch)[i];
-		ug_raddr_t top = ug_prepare_top(b->t, f->func, NULL);
-
-		if (top == f->entry)
-			r = ug_build_move(b, f->func, top, ug_prepare_top(b->t, f->func, patch), top,
-					  err);
-	}
-	return r;
-}
-
-int ug_prepare_unload(struct ug_target *t, const struct ug_seg *patch, uint32_t *ret_id,
-		      struct ug_error *err)
-{
-	char name[UG_NAME_MAX];
-	struct ug_build b;
-	size_t near;
-	int r = ug_build_init(&b, t, err);
-
-	if (r < 0)
-		return r;
-	(void)snprintf(name, sizeof(name), "%s", ug_seg_str(patch, patch->patch->name));
-	b.of_patch = patch->s.id;
-	/* Also a patch none of whose functions is on top needs a place for its record. */
-	r = ug_build_near(&b, patch->patch->nfuncs ? ug_seg_funcs(patch)[0].func : 0, &near, err);
-	if (r == 0)
-		r = unload_moves(&b, patch, err);
-	if (r == 0)
-		r = commit_moves(&b, err);
-	if (r == 0) {
-		*ret_id = b.id_trans;
-		ug_registry_log(&t->proc, &t->reg, UG_LOG_DEBUG,
-				"'%s': initializing unpatching transition", name);
-	}
-	ug_build_deinit(&b);
-	return r;
-}
-
-/*
- * A reversal: from and to change places; `before` is what the entries hold now, the gates of
- * the transition that is reversed.
- */
-int ug_prepare_reversal(struct ug_target *t, const struct ug_seg *trans, uint32_t *ret_id,
-			struct ug_error *err)
-{
-	struct ug_build b;
-	int r = ug_build_init(&b, t, err);
-
-	if (r < 0)
-		return r;
-	b.of_patch = trans->trans->patch;
-	b.parent = trans->s.id;
-	b.patching = !trans->trans->patching;
-	for (uint32_t i = 0; r == 0 && i < trans->trans->nmoves; i++) {
-		const struct ug_reg_move *m = &ug_seg_moves(trans)[i];
-
-		r = ug_build_move(&b, m->func, m->to, m->from, m->gate, err);
-	}
-	if (r == 0)
-		r = commit_moves(&b, err);
-	if (r == 0)
-		*ret_id = b.id_trans;
-	ug_build_deinit(&b);
 	return r;
 }

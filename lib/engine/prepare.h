@@ -19,10 +19,4 @@ int ug_prepare_unload(struct ug_target *t, const struct ug_seg *patch, uint32_t 
 int ug_prepare_reversal(struct ug_target *t, const struct ug_seg *trans, uint32_t *ret_id,
 			struct ug_error *err) ug_must_check;
 
-/*
- * The version of a function that runs now, besides patch `except` (NULL: none): the newest
- * enabled patch's body, or the displaced original. 0: the registry is damaged.
- */
-ug_raddr_t ug_prepare_top(const struct ug_target *t, ug_raddr_t func, const struct ug_seg *except);
-
 #endif

@@ -223,13 +223,13 @@ struct ug_reg_range *ug_seg_ranges(const struct ug_seg *seg)
 	return (struct ug_reg_range *)((char *)seg->record + off);
 }
 
-struct ug_reg_site *ug_registry_site(const struct ug_registry *reg, ug_raddr_t func,
+static struct ug_reg_site *find_site(const struct ug_registry *reg, uint8_t state, ug_raddr_t func,
 				     struct ug_seg **ret_seg)
 {
 	for (size_t i = 0; i < reg->nsegs; i++) {
 		struct ug_seg *seg = &reg->segs[i];
 
-		if (seg->s.kind != UG_REG_SITES || seg->s.state != UG_REG_ENABLED)
+		if (seg->s.kind != UG_REG_SITES || seg->s.state != state)
 			continue;
 		for (uint32_t k = 0; k < seg->sites->nsites; k++) {
 			struct ug_reg_site *site = &ug_seg_sites(seg)[k];
@@ -242,6 +242,20 @@ struct ug_reg_site *ug_registry_site(const struct ug_registry *reg, ug_raddr_t f
 		}
 	}
 	return NULL;
+}
+
+struct ug_reg_site *ug_registry_site(const struct ug_registry *reg, ug_raddr_t func,
+				     struct ug_seg **ret_seg)
+{
+	return find_site(reg, UG_REG_ENABLED, func, ret_seg);
+}
+
+struct ug_reg_site *ug_registry_usable_site(const struct ug_registry *reg, ug_raddr_t func,
+					    struct ug_seg **ret_seg)
+{
+	struct ug_reg_site *site = ug_registry_site(reg, func, ret_seg);
+
+	return site ? site : find_site(reg, UG_REG_LEFT, func, ret_seg);
 }
 
 struct ug_seg *ug_registry_open_trans(const struct ug_registry *reg)
@@ -360,27 +374,33 @@ int ug_registry_publish(struct ug_proc *p, struct ug_registry *reg, struct ug_re
 			     err);
 }
 
+/* One byte of a slot, there and in our copy. */
+static int store_byte(struct ug_proc *p, const struct ug_registry *reg, struct ug_seg *seg,
+		      size_t field, uint8_t value, struct ug_error *err)
+{
+	int r = ug_proc_write(p, slot_field(reg, seg->slot, field), &value, 1, err);
+
+	if (r == 0)
+		((uint8_t *)&seg->s)[field] = value;
+	return r;
+}
+
 int ug_seg_set_state(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg, uint8_t state,
 		     struct ug_error *err)
 {
-	int r = ug_proc_write(p, slot_field(reg, seg->slot, offsetof(struct ug_reg_slot, state)),
-			      &state, 1, err);
+	return store_byte(p, reg, seg, offsetof(struct ug_reg_slot, state), state, err);
+}
 
-	if (r == 0)
-		seg->s.state = state;
-	return r;
+int ug_seg_mark(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg, uint8_t mark,
+		struct ug_error *err)
+{
+	return store_byte(p, reg, seg, offsetof(struct ug_reg_slot, marks), seg->s.marks | mark, err);
 }
 
 int ug_seg_retire(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg,
 		  struct ug_error *err)
 {
-	uint8_t zero = 0;
-	int r = ug_proc_write(p, slot_field(reg, seg->slot, offsetof(struct ug_reg_slot, ready)),
-			      &zero, 1, err);
-
-	if (r == 0)
-		seg->s.ready = 0;
-	return r;
+	return store_byte(p, reg, seg, offsetof(struct ug_reg_slot, ready), 0, err);
 }
 
 /* ---- the log ring ---- */

@@ -53,6 +53,10 @@ struct ug_reg_range *ug_seg_ranges(const struct ug_seg *seg);
 struct ug_reg_site *ug_registry_site(const struct ug_registry *reg, ug_raddr_t func,
 				     struct ug_seg **ret_seg);
 
+/* The same, also one that waits to be released (UG_REG_LEFT): it can be taken back into use. */
+struct ug_reg_site *ug_registry_usable_site(const struct ug_registry *reg, ug_raddr_t func,
+					    struct ug_seg **ret_seg);
+
 /* The open transition (the newest, when one reverses another), or NULL. */
 struct ug_seg *ug_registry_open_trans(const struct ug_registry *reg);
 
@@ -75,6 +79,10 @@ int ug_registry_publish(struct ug_proc *p, struct ug_registry *reg, struct ug_re
 /* One-byte store of a segment's state. */
 int ug_seg_set_state(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg, uint8_t state,
 		     struct ug_error *err) ug_must_check;
+
+/* One-byte store: add a mark (UG_REG_MARK_*) to a segment. */
+int ug_seg_mark(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg, uint8_t mark,
+		struct ug_error *err) ug_must_check;
 
 /* Clear the ready byte: the slot is free, its areas are garbage from here on. */
 int ug_seg_retire(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg,

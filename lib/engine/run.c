@@ -200,6 +200,11 @@ int ug_run_set_word(struct ug_run *run, uint64_t word, struct ug_error *err)
 	return r;
 }
 
+bool ug_run_worth_retrying(int r)
+{
+	return r == -EAGAIN || r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK;
+}
+
 /*
  * A thread that runs through the functions all the time is outside them now and then: look
  * again soon, and at uneven moments. One that sleeps inside will sleep on.

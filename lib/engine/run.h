@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One controller's work on one transition: what transition.c (the verbs), attempt.c (single
- * threads) and finish.c (completion) share. Private to these three.
+ * threads), force.c, finish.c (completion) and release.c share. Private to these.
  */
 #ifndef UG_ENGINE_RUN_H
 #define UG_ENGINE_RUN_H
@@ -91,6 +91,9 @@ int ug_run_attempt(struct ug_run *run, size_t *ret_left, struct ug_error *err) u
  * left does not come back; the proof is still a full stop.
  */
 int ug_run_attempt_left(struct ug_run *run, size_t *ret_left, struct ug_error *err) ug_must_check;
+
+/* Is this the failure of one stop only, so that the next may do better? */
+bool ug_run_worth_retrying(int r);
 
 /* Wait before the next round: briefly while threads run through the functions, longer when
  * all that are in the way sleep. */

@@ -18,7 +18,8 @@ static void reserve_sites(const struct ug_target *t, const struct ug_object *obj
 	for (size_t i = 0; i < t->reg.nsegs; i++) {
 		const struct ug_seg *seg = &t->reg.segs[i];
 
-		if (seg->s.kind != UG_REG_SITES)
+		/* What is proven empty has its original bytes back and goes as it is. */
+		if (seg->s.kind != UG_REG_SITES || seg->s.state == UG_REG_EMPTY)
 			continue;
 		for (uint32_t k = 0; k < seg->sites->nsites; k++) {
 			const struct ug_reg_site *s = &ug_seg_sites(seg)[k];
@@ -96,7 +97,7 @@ int ug_site_for(struct ug_match *m, size_t i, struct ug_texts *texts, struct ug_
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	ret->site = ug_registry_site(&m->t->reg, mf->addr, NULL);
+	ret->site = ug_registry_usable_site(&m->t->reg, mf->addr, &ret->site_seg);
 	if (ret->site)
 		return 0;
 	r = text_of(m->t, texts, mf->obj, &text, err);

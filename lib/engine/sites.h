@@ -7,7 +7,8 @@
 #include "text/text.h"
 
 struct ug_load_func {
-	const struct ug_reg_site *site;	/* it has one already */
+	const struct ug_reg_site *site;	/* it has one already, in force or waiting for release */
+	struct ug_seg *site_seg;	/* the record that holds it */
 	struct ug_site_plan plan;	/* else */
 	bool planned;
 	size_t near;			/* index in the build */

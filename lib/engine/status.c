@@ -71,6 +71,8 @@ static int fill_patch(struct ug_target *t, const struct ug_seg *seg, struct ug_p
 	(void)snprintf(ps->cves, sizeof(ps->cves), "%s", ug_seg_str(seg, seg->patch->cves));
 	ps->state = state_of(t, seg);
 	ps->order = seg->s.order;
+	ps->replace = seg->patch->replace != UG_REG_REPLACE_NONE;
+	ps->forced = seg->s.marks & UG_REG_MARK_FORCED;
 	for (int i = 0; i < UG_REG_AREAS; i++)
 		ps->bytes += seg->meta->areas[i].len;
 	return fill_funcs(t, seg, ps, err);
@@ -81,6 +83,20 @@ static int by_order(const void *a, const void *b)
 	const struct ug_patch_status *x = a, *y = b;
 
 	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static bool is_listed(const struct ug_patch_status *ps)
+{
+	return ps->state != UG_PATCH_LEFT && ps->state != UG_PATCH_PINNED;
+}
+
+/* 1: oldest, as in the kernel's stack_order: it closes up when earlier ones go. */
+static void number_patches(struct ug_status *st)
+{
+	unsigned int order = 0;
+
+	for (size_t i = 0; i < st->npatches; i++)
+		st->patches[i].order = is_listed(&st->patches[i]) ? ++order : 0;
 }
 
 static int fill_patches(struct ug_target *t, struct ug_status *st, struct ug_error *err)
@@ -94,15 +110,26 @@ static int fill_patches(struct ug_target *t, struct ug_status *st, struct ug_err
 		if (t->reg.segs[i].s.kind == UG_REG_PATCH)
 			r = fill_patch(t, &t->reg.segs[i], &st->patches[st->npatches++], err);
 	qsort(st->patches, st->npatches, sizeof(*st->patches), by_order);
-	/* 1: oldest, as in the kernel's stack_order: it closes up when earlier ones go. */
-	for (size_t i = 0; i < st->npatches; i++)
-		st->patches[i].order = (unsigned int)i + 1;
+	number_patches(st);
 	return r;
 }
 
 static void count_one(uint64_t pointer, void *ctx)
 {
 	(*(unsigned int *)ctx)++;
+}
+
+static void describe_transition(const struct ug_target *t, const struct ug_seg *trans,
+				struct ug_status *st)
+{
+	const struct ug_seg *patch = ug_registry_find(&t->reg, trans->trans->patch);
+
+	st->in_transition = true;
+	st->transition_patching = trans->trans->patching;
+	st->transition_since_ns = trans->trans->start_time;
+	if (patch && patch->s.kind == UG_REG_PATCH)
+		(void)snprintf(st->transition_patch, sizeof(st->transition_patch), "%s",
+			       ug_seg_str(patch, patch->patch->name));
 }
 
 static int fill_transition(struct ug_target *t, struct ug_status *st, struct ug_error *err)
@@ -113,6 +140,7 @@ static int fill_transition(struct ug_target *t, struct ug_status *st, struct ug_
 
 	if (!trans)
 		return 0;
+	describe_transition(t, trans, st);
 	st->needs_recovery = true;	/* taken back below when a controller is at work */
 	if (!trans->trans->table_used)
 		return 0;

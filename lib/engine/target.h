@@ -22,7 +22,8 @@ struct ug_target {
 	/* of this operation */
 	unsigned int flags;		/* enum ug_opt_flags */
 	uint64_t max_pause_us;		/* 0: default */
-	uint64_t deadline_ns;		/* CLOCK_MONOTONIC; of the transition */
+	uint64_t began_ns;		/* CLOCK_MONOTONIC, as the deadline of the transition */
+	uint64_t deadline_ns;
 	struct ug_report *report;
 	const struct ug_notify *notify;
 };

@@ -252,11 +252,6 @@ static int start_once(struct ug_run *run, const struct ug_run *parent, size_t *r
 	return r;
 }
 
-static bool worth_retrying(int r)
-{
-	return r == -EAGAIN || r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK;
-}
-
 /* No stop was found that could commit: say which thread was in the way, and why. */
 static int explain_no_commit(const struct ug_run *run, struct ug_error *err)
 {
@@ -287,7 +282,7 @@ static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_wa
 		r = round ? ug_run_unwind(run, err) : 0;
 		if (r == 0)
 			r = start_once(run, parent, ret_waiting, err);
-		if (!worth_retrying(r))
+		if (!ug_run_worth_retrying(r))
 			return r;
 		if (out_of_time(run->t))
 			break;
@@ -348,7 +343,7 @@ static int complete(struct ug_run *run, struct ug_error *err)
 	for (unsigned int round = 0;; round++) {
 		int r = try_complete(run, err);
 
-		if (!worth_retrying(r))
+		if (!ug_run_worth_retrying(r))
 			return r;
 		if (ug_now_ns() - told > UINT64_C(200000000)) {
 			ug_run_progress(run);
@@ -385,17 +380,41 @@ static int back_out(struct ug_run *run, struct ug_error *err)
 	return r;
 }
 
+static void log_line(struct ug_run *run, int level, const char *verb, const char *way)
+{
+	ug_registry_log(&run->t->proc, &run->t->reg, level, "'%s': %s %s transition", patch_name(run),
+			verb, way);
+}
+
+static void log_complete(struct ug_run *run, const char *way)
+{
+	ug_registry_log(&run->t->proc, &run->t->reg, UG_LOG_NOTICE, "'%s': %s complete",
+			patch_name(run), way);
+}
+
+/* The kernel ends a load that could not begin as if it had been taken back. */
+static void log_failed_load(struct ug_run *run)
+{
+	struct ug_target *t = run->t;
+
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_WARN, "failed to enable patch '%s'",
+			patch_name(run));
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_DEBUG,
+			"'%s': canceling patching transition, going to unpatch", patch_name(run));
+	log_line(run, UG_LOG_DEBUG, "completing", "unpatching");
+	log_complete(run, "unpatching");
+}
+
 static int cancel(struct ug_run *run)
 {
 	struct ug_error err;
 	int r;
 
-	ug_registry_log(&run->t->proc, &run->t->reg, UG_LOG_DEBUG,
-			"'%s': canceling %s transition, going to %s", patch_name(run), direction(run),
-			run->trans->trans->patching ? "unpatch" : "patch");
+	if (run->trans->trans->patching && !run->trans->trans->parent)
+		log_failed_load(run);
 	for (unsigned int round = 0; round < 100; round++) {
 		r = back_out(run, &err);
-		if (!worth_retrying(r))
+		if (!ug_run_worth_retrying(r))
 			break;
 		ug_run_back_off(run, round);
 	}
@@ -417,24 +436,17 @@ static int run_fresh(struct ug_run *run, struct ug_error *err)
 		r = ug_run_init(&parent, run->t, run->trans->trans->parent, err);
 	if (r < 0)
 		return r;
-	ug_registry_log(&run->t->proc, &run->t->reg, UG_LOG_NOTICE, "'%s': starting %s transition",
-			patch_name(run), direction(run));
+	log_line(run, UG_LOG_NOTICE, "starting", direction(run));
 	r = start(run, reversal ? &parent : NULL, &waiting, err);
 	if (reversal)
 		ug_run_deinit(&parent);
 	if (r < 0 && run->trans->trans->word == UG_WORD_ALL)
 		(void)cancel(run);
-	return r < 0 || !waiting ? r : complete(run, err);
-}
-
-static void log_completion(struct ug_run *run)
-{
-	struct ug_target *t = run->t;
-
-	ug_registry_log(&t->proc, &t->reg, UG_LOG_DEBUG, "'%s': completing %s transition",
-			patch_name(run), direction(run));
-	ug_registry_log(&t->proc, &t->reg, UG_LOG_NOTICE, "'%s': %s complete", patch_name(run),
-			direction(run));
+	if (r < 0 || !waiting)
+		return r;
+	if (run->t->flags & UG_OPT_NO_WAIT)
+		return ug_err(err, -UG_E_TIMEOUT, "%zu threads are not switched yet", waiting);
+	return complete(run, err);
 }
 
 int ug_transition_run(struct ug_target *t, uint32_t id, bool fresh, struct ug_error *err)
@@ -458,8 +470,10 @@ int ug_transition_run(struct ug_target *t, uint32_t id, bool fresh, struct ug_er
 			r = ug_err(err, -ECANCELED, "the transition had not begun and was taken back");
 		goto out;
 	}
-	if (r == 0)
-		log_completion(&run);
+	if (r == 0) {
+		log_line(&run, UG_LOG_DEBUG, "completing", direction(&run));
+		log_complete(&run, direction(&run));
+	}
 out:
 	ug_run_deinit(&run);
 	return r;

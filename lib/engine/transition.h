@@ -2,7 +2,9 @@
 /*
  * The transition engine: every change of what runs - load, unload, reversal - is one
  * transition, a set of moves of functions from one version to another, recorded in the
- * registry and then driven to its end by whatever controller is at work.
+ * registry and then driven to its end by whatever controller is at work. An atomic replace
+ * is a load with moves for the functions of all the patches it replaces (nops lead to the
+ * original); the patches themselves go out of force at its completion.
  *
  *	record		prepare.c: gates, word ALL, record published as OPEN. Nothing has changed.
  *	start		one full stop: entries to the gates one by one (word ALL takes `before`:
@@ -12,6 +14,7 @@
  *	try_complete	single threads are switched, one byte each
  *	complete	one full stop: word NULL, entries to their targets, states
  *	reverse		a new transition whose `before` are the gates of the present one
+ *	force		one full stop: word NULL
  *
  * The state is word, table and entries; the records say what they mean. A controller that
  * dies leaves a state from which the same loop goes on (ug_transition_run again):
@@ -42,9 +45,17 @@ int ug_transition_reverse(struct ug_target *t, uint32_t id, uint32_t *ret_id,
 			  struct ug_error *err) ug_must_check;
 
 /*
+ * Declare every thread switched that is not, in one full stop. *ret_forced: threads that were
+ * still inside; the patches being removed are marked then. The transition is not completed:
+ * ug_transition_run it. -EINVAL: it has not begun.
+ */
+int ug_transition_force(struct ug_target *t, uint32_t id, unsigned int *ret_forced,
+			struct ug_error *err) ug_must_check;
+
+/*
  * Release what nobody executes any more: wait up to `patience_ms` (0: not at all) for threads
- * that are still inside, prove left segments empty by a full stop, then free their memory, garbage of dead controllers, and the registry itself once it is
- * of no more use. *ret_left: segments that are still occupied.
+ * that are still inside, prove left segments empty by a full stop, then free their memory,
+ * garbage of dead controllers, and the registry itself once it is of no more use. *ret_left: segments that are still occupied.
  */
 int ug_transition_release(struct ug_target *t, unsigned int patience_ms, unsigned int *ret_left,
 			  struct ug_error *err) ug_must_check;
