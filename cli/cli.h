@@ -43,6 +43,9 @@ struct cli {
 	bool help;
 	bool version;
 
+	const char *patch;		/* wait, reverse, force: whose transition it must be */
+	bool accept_inconsistency;	/* force */
+
 	const char *source;		/* build */
 	const char *output;
 	const char *compiler;
@@ -59,11 +62,16 @@ struct cli {
 
 /* Bits of struct verb.options: which options beyond the common ones a verb takes. */
 enum {
-	TAKES_TIMEOUT = 1 << 0,
+	TAKES_TIME = 1 << 0,
 	TAKES_PAUSE = 1 << 1,
 	TAKES_CHANGE = 1 << 2,		/* the options of calls that switch threads */
 	TAKES_BUILD = 1 << 3,
 	TAKES_COMMON = 1 << 4,		/* all verbs */
+	TAKES_PATCH = 1 << 5,		/* --patch */
+	TAKES_FORCE = 1 << 6,
+	TAKES_ON_TIMEOUT = 1 << 7,
+	TAKES_NO_WAIT = 1 << 8,
+	TAKES_TIMEOUT = TAKES_TIME | TAKES_ON_TIMEOUT | TAKES_NO_WAIT,
 };
 
 /* How the completion fills in an operand. */
@@ -94,9 +102,13 @@ struct ug_opts cli_opts(const struct cli *cli);
 
 int verb_load(struct cli *cli);
 int verb_unload(struct cli *cli);
+int verb_wait(struct cli *cli);
+int verb_reverse(struct cli *cli);
+int verb_force(struct cli *cli);
 int verb_recover(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_list(struct cli *cli);
+int verb_log(struct cli *cli);
 int verb_info(struct cli *cli);
 int verb_plan(struct cli *cli);
 int verb_verify(struct cli *cli);

@@ -30,6 +30,12 @@ static bool set_on_timeout(struct cli *cli, const char *arg)
 	return true;
 }
 
+static bool set_no_wait(struct cli *cli, const char *arg)
+{
+	cli->flags |= UG_OPT_NO_WAIT;
+	return true;
+}
+
 static bool set_suspend_seccomp(struct cli *cli, const char *arg)
 {
 	cli->flags |= UG_OPT_SUSPEND_SECCOMP;
@@ -87,6 +93,18 @@ static bool set_version(struct cli *cli, const char *arg)
 	return true;
 }
 
+static bool set_patch(struct cli *cli, const char *arg)
+{
+	cli->patch = arg;
+	return *arg;
+}
+
+static bool set_accept(struct cli *cli, const char *arg)
+{
+	cli->accept_inconsistency = true;
+	return true;
+}
+
 static bool set_source(struct cli *cli, const char *arg)
 {
 	cli->source = arg;
@@ -130,11 +148,13 @@ static bool set_assume_abi(struct cli *cli, const char *arg)
 }
 
 const struct option_def option_defs[] = {
-	{ "timeout", 't', "SECONDS", false, TAKES_TIMEOUT,
+	{ "timeout", 't', "SECONDS", false, TAKES_TIME,
 	  "give the threads this long to leave the old code (15)", NULL, set_timeout },
-	{ "on-timeout", 0, "reverse|keep", false, TAKES_TIMEOUT,
+	{ "on-timeout", 0, "reverse|keep", false, TAKES_ON_TIMEOUT,
 	  "what then: go back (the default), or leave it running", "reverse keep",
 	  set_on_timeout },
+	{ "no-wait", 0, NULL, false, TAKES_NO_WAIT,
+	  "return as soon as the transition runs; 'ugraft wait' completes it", NULL, set_no_wait },
 	{ "max-pause", 0, "TIME", false, TAKES_PAUSE,
 	  "the longest stop of the whole process, as 10ms or 500us", NULL, set_max_pause },
 	{ "suspend-seccomp", 0, NULL, false, TAKES_CHANGE,
@@ -145,6 +165,10 @@ const struct option_def option_defs[] = {
 	  set_no_short_transfers },
 	{ "contexts", 0, "none", false, TAKES_CHANGE,
 	  "assert that the process has no suspended coroutines", "none", set_contexts },
+	{ "patch", 0, "NAME", false, TAKES_PATCH,
+	  "only if the transition is this patch's", NULL, set_patch },
+	{ "i-accept-inconsistency", 0, NULL, false, TAKES_FORCE,
+	  "say that you know what this gives up", NULL, set_accept },
 	{ "source", 0, "FILE", false, TAKES_BUILD,
 	  "the C file with the replacement functions", NULL, set_source },
 	{ "target", 0, "FILE", false, TAKES_BUILD,

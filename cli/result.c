@@ -31,7 +31,7 @@ static enum result_state state_of(int rc, const struct ug_report *report)
 		return RESULT_ALREADY;
 	if (rc == -UG_E_GONE || rc == -ESRCH)
 		return RESULT_GONE;
-	if (rc == -UG_E_NO_OBJECT || rc == -UG_E_NO_PATCH)
+	if (rc == -UG_E_NO_OBJECT || rc == -UG_E_NO_PATCH || rc == -UG_E_NO_TRANSITION)
 		return RESULT_NOT_APPLICABLE;
 	return ug_error_exit(rc) == UG_EXIT_REFUSED ? RESULT_REFUSED : RESULT_FAILED;
 }
@@ -103,6 +103,7 @@ static json_t *report_json(const struct ug_report *rep)
 	json_object_set_new(o, "wall_ns", json_integer((json_int_t)rep->wall_ns));
 	json_object_set_new(o, "pinned_bytes", json_integer((json_int_t)rep->pinned_bytes));
 	json_object_set_new(o, "recovered", json_integer(rep->recovered));
+	json_object_set_new(o, "forced", json_integer(rep->forced));
 	return o;
 }
 

@@ -244,6 +244,19 @@ int target_is_patched(pid_t pid, const void *ctx)
 	return rc;
 }
 
+int target_in_transition(pid_t pid, const void *ctx)
+{
+	struct ug_status *st;
+	struct ug_error err;
+	int rc = ug_status(pid, &st, &err);
+
+	if (rc < 0)
+		return rc;
+	rc = st->in_transition;
+	ug_status_free(st);
+	return rc;
+}
+
 int target_has_patch(pid_t pid, const void *ctx)
 {
 	struct ug_status *st;

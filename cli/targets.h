@@ -30,8 +30,10 @@ int targets_resolve(struct targets *ret, char **args, int nargs, target_filter f
 char *target_label(const struct cli *cli, const struct target *target);
 void targets_free(struct targets *targets);
 
-/* Filters: has the process a registry; a patch named ctx; an object the file ctx is for? */
+/* Filters: has the process a registry; a transition that runs; a patch named ctx; an object
+ * the file ctx is for? */
 int target_is_patched(pid_t pid, const void *ctx);
+int target_in_transition(pid_t pid, const void *ctx);
 int target_has_patch(pid_t pid, const void *ctx);
 int target_is_applicable(pid_t pid, const void *ctx);
 

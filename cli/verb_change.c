@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* load, unload, recover: the verbs that change processes. */
+/* load, unload, wait, reverse, force, recover: the verbs that change processes. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,8 +11,9 @@
 #include "text.h"
 
 struct change {
-	const char *operand;		/* patch file or patch name; NULL for recover */
+	const char *operand;		/* patch file or patch name; NULL: none */
 	const char *done;		/* "loaded", ... */
+	bool things;			/* recover: it counts what it finished, not functions */
 	const char *already;
 	target_filter filter;		/* what `all` means */
 	const char *none;		/* said when that is nobody; NULL: then there is nothing to do */
@@ -57,10 +58,10 @@ static void print_report(const struct change *change, const struct result *one,
 		return;
 	}
 	printf("%s: %s", who, one->state == RESULT_PENDING ? "pending" : change->done);
-	if (change->operand)
-		printf(", %s", text_count(rep->functions, "function"));
-	else
+	if (change->things)
 		printf(", %s finished or rolled back", text_count(rep->recovered, "thing"));
+	else
+		printf(", %s", text_count(rep->functions, "function"));
 	if (rep->threads)
 		printf(", %s (%u at once)", text_count(rep->threads, "thread"),
 		       rep->switched_at_once);
@@ -68,6 +69,9 @@ static void print_report(const struct change *change, const struct result *one,
 		printf(", longest stop %s of %s", text_ns(rep->max_pause_ns),
 		       text_count(rep->stops, "stop"));
 	printf(", %s in all\n", text_ns(rep->wall_ns));
+	if (rep->forced)
+		printf("  %s may mix old and new code until they have left the functions\n",
+		       text_count(rep->forced, "thread"));
 	if (rep->pinned_bytes)
 		printf("  %s stay mapped: addresses of the patch may have escaped\n",
 		       text_bytes(rep->pinned_bytes));
@@ -201,18 +205,6 @@ static int run(const struct cli *cli, const struct change *change, char **args, 
 	return code;
 }
 
-static int call_load(pid_t pid, const char *operand, const struct ug_opts *opts,
-		     struct ug_report *report, struct ug_error *err)
-{
-	return ug_load(pid, operand, opts, report, err);
-}
-
-static int call_unload(pid_t pid, const char *operand, const struct ug_opts *opts,
-		       struct ug_report *report, struct ug_error *err)
-{
-	return ug_unload(pid, operand, opts, report, err);
-}
-
 static int call_recover(pid_t pid, const char *operand, const struct ug_opts *opts,
 			struct ug_report *report, struct ug_error *err)
 {
@@ -227,7 +219,7 @@ int verb_load(struct cli *cli)
 		.already = "already loaded",
 		.filter = target_is_applicable,
 		.none = "no process has an object of the builds the patch is for",
-		.call = call_load,
+		.call = ug_load,
 	};
 	struct ug_error err;
 	struct ug_info *info;
@@ -247,16 +239,56 @@ int verb_unload(struct cli *cli)
 		.already = "not loaded",
 		.filter = target_has_patch,
 		.none = "no process has a patch of that name",
-		.call = call_unload,
+		.call = ug_unload,
 	};
 
 	return run(cli, &change, cli->args + 1, cli->nargs - 1, cli->args[0]);
+}
+
+/* wait, reverse, force: about a transition that is there already. */
+static int control(struct cli *cli, const char *done, const char *already,
+		   int (*call)(pid_t pid, const char *operand, const struct ug_opts *opts,
+			       struct ug_report *report, struct ug_error *err))
+{
+	struct change change = {
+		.operand = cli->patch,
+		.done = done,
+		.already = already,
+		.filter = target_in_transition,
+		.none = "no transition is running in any process",
+		.call = call,
+	};
+
+	return run(cli, &change, cli->args, cli->nargs, NULL);
+}
+
+int verb_wait(struct cli *cli)
+{
+	return control(cli, "complete", "no transition is running", ug_wait);
+}
+
+int verb_reverse(struct cli *cli)
+{
+	return control(cli, "reversed", "no transition is running", ug_reverse);
+}
+
+int verb_force(struct cli *cli)
+{
+	struct ug_error err;
+
+	if (!cli->accept_inconsistency) {
+		usage_error(&err, "force gives up consistency for threads that are inside the old "
+			    "functions; say --i-accept-inconsistency, or try 'ugraft reverse'");
+		return fail(cli, &err);
+	}
+	return control(cli, "forced", "no transition is running", ug_force);
 }
 
 int verb_recover(struct cli *cli)
 {
 	struct change change = {
 		.done = "recovered",
+		.things = true,
 		.already = "nothing to recover",
 		.filter = target_is_patched,
 		.call = call_recover,

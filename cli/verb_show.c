@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* status, list, info: looking, nothing is stopped or changed. */
+/* status, list, log, info: looking, nothing is stopped or changed. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "message.h"
 #include "table.h"
@@ -61,8 +62,13 @@ static void print_patch(const struct cli *cli, const struct ug_patch_status *p)
 	cli_autofree char *description = text_clean(cli, p->description);
 	cli_autofree char *cves = text_clean(cli, p->cves);
 
-	printf("  %u. %s: %s, %s, %s", p->order, name, state_name(p->state),
-	       text_count(p->nfuncs, "function"), text_bytes(p->bytes));
+	if (p->order)
+		printf("  %u. ", p->order);
+	else
+		printf("  -- ");
+	printf("%s: %s%s%s, %s, %s", name, p->replace ? "atomic replace, " : "",
+	       state_name(p->state), p->forced ? " by force" : "", text_count(p->nfuncs, "function"),
+	       text_bytes(p->bytes));
 	if (*description)
 		printf("; %s", description);
 	if (*cves)
@@ -78,11 +84,26 @@ static const char *condition(const struct ug_status *st)
 		return "not patched";
 	if (st->busy)
 		return "a controller is at work on it";
-	if (st->needs_recovery)
-		return "a transition is not complete: 'ugraft recover' goes on with it";
+	if (st->in_transition)
+		return "a transition is not complete, and nobody drives it: 'ugraft wait' does";
 	if (st->is_copy)
 		return "forked from a patched process";
 	return "patched";
+}
+
+static void print_log(const struct cli *cli, const struct ug_status *st, const char *prefix)
+{
+	for (size_t i = 0; i < st->nlog; i++) {
+		char when[32] = "?";
+		char *text;
+		time_t at = (time_t)strtoll(st->log[i], &text, 10);
+		struct tm tm;
+		cli_autofree char *line = text_clean(cli, text);
+
+		if (localtime_r(&at, &tm))
+			strftime(when, sizeof(when), "%F %T", &tm);
+		printf("%s%s livepatch:%s\n", prefix, when, line);
+	}
 }
 
 static void print_status(const struct cli *cli, const struct ug_status *st)
@@ -94,16 +115,18 @@ static void print_status(const struct cli *cli, const struct ug_status *st)
 	if (st->patched)
 		printf(", %s, registry of %s", text_count(st->threads, "thread"),
 		       text_bytes(st->registry_bytes));
+	if (st->in_transition) {
+		cli_autofree char *patch = text_clean(cli, st->transition_patch);
+
+		printf("; '%s' is being %s", patch, st->transition_patching ? "applied" : "taken back");
+	}
 	if (st->pending_threads)
-		printf(", %u of them not switched yet", st->pending_threads);
+		printf(", %s not switched yet", text_count(st->pending_threads, "thread"));
 	putchar('\n');
 	for (size_t i = 0; i < st->npatches; i++)
 		print_patch(cli, &st->patches[i]);
-	for (size_t i = 0; cli->verbosity > 0 && i < st->nlog; i++) {
-		cli_autofree char *line = text_clean(cli, st->log[i]);
-
-		printf("  log: %s\n", line);
-	}
+	if (cli->verbosity > 0)
+		print_log(cli, st, "  log: ");
 }
 
 static json_t *func_json(const struct ug_func_status *f)
@@ -130,6 +153,8 @@ static json_t *patch_json(const struct ug_patch_status *p)
 	json_object_set_new(o, "cves", json_clean(p->cves));
 	json_object_set_new(o, "state", json_string(state_name(p->state)));
 	json_object_set_new(o, "order", json_integer(p->order));
+	json_object_set_new(o, "replace", json_boolean(p->replace));
+	json_object_set_new(o, "forced", json_boolean(p->forced));
 	json_object_set_new(o, "bytes", json_integer((json_int_t)p->bytes));
 	json_object_set_new(o, "functions", funcs);
 	return o;
@@ -153,6 +178,15 @@ static json_t *status_json(const struct ug_status *st)
 	json_object_set_new(o, "is_copy", json_boolean(st->is_copy));
 	json_object_set_new(o, "busy", json_boolean(st->busy));
 	json_object_set_new(o, "threads", json_integer(st->threads));
+	if (st->in_transition) {
+		json_t *trans = json_object();
+
+		json_object_set_new(trans, "patch", json_clean(st->transition_patch));
+		json_object_set_new(trans, "patching", json_boolean(st->transition_patching));
+		json_object_set_new(trans, "since_ns",
+				    json_integer((json_int_t)st->transition_since_ns));
+		json_object_set_new(o, "transition", trans);
+	}
 	json_object_set_new(o, "pending_threads", json_integer(st->pending_threads));
 	json_object_set_new(o, "registry_bytes", json_integer((json_int_t)st->registry_bytes));
 	json_object_set_new(o, "patches", patches);
@@ -181,10 +215,12 @@ static void list_rows(struct table *t, const struct ug_status *st)
 	}
 }
 
-/* What status and list have in common: the processes asked for, one answer each. */
+/* What status, list and log have in common: the processes asked for, one answer each. */
+enum show_what { SHOW_STATUS, SHOW_LIST, SHOW_LOG };
+
 struct show {
 	const struct cli *cli;
-	bool table;			/* list: rows of a table; status: sentences */
+	enum show_what what;
 	struct table rows;
 	json_t *found;
 	size_t n;			/* answers */
@@ -212,6 +248,14 @@ static void show_error(struct show *show, const struct target *target, const str
 	}
 }
 
+static void show_log(const struct cli *cli, const struct ug_status *st)
+{
+	cli_autofree char *comm = text_clean(cli, st->comm);
+	cli_autofree char *prefix = xasprintf("%d %s: ", st->pid, comm);
+
+	print_log(cli, st, prefix);
+}
+
 static void show_one(struct show *show, const struct target *target)
 {
 	struct ug_status *st;
@@ -224,10 +268,12 @@ static void show_one(struct show *show, const struct target *target)
 	show->n++;
 	if (show->cli->json)
 		json_array_append_new(show->found, status_json(st));
-	else if (show->table)
+	else if (show->what == SHOW_LIST)
 		list_rows(&show->rows, st);
-	else
+	else if (show->what == SHOW_STATUS)
 		print_status(show->cli, st);
+	else
+		show_log(show->cli, st);
 	ug_status_free(st);
 }
 
@@ -237,7 +283,7 @@ static void show_end(struct show *show, const struct targets *targets)
 
 	if (show->n && show->exit_code)
 		show->exit_code = UG_EXIT_PARTIAL;
-	if (show->table)
+	if (show->what == SHOW_LIST)
 		table_print(&show->rows);
 	if (cli->json) {
 		json_t *root = document(cli);
@@ -255,11 +301,11 @@ static void show_end(struct show *show, const struct targets *targets)
 			text_count(targets->unreadable, "process"));
 }
 
-static int show(const struct cli *cli, bool table)
+static int show(const struct cli *cli, enum show_what what)
 {
 	static char all[] = "all";
 	char *everything[] = { all };
-	struct show s = { .cli = cli, .table = table };
+	struct show s = { .cli = cli, .what = what };
 	struct targets targets = { 0 };
 	struct ug_error err;
 
@@ -269,7 +315,7 @@ static int show(const struct cli *cli, bool table)
 		return fail(cli, &err);
 	}
 	s.found = json_array();
-	if (table)
+	if (what == SHOW_LIST)
 		table_init(&s.rows, cli, list_columns);
 	for (size_t i = 0; i < targets.n; i++)
 		show_one(&s, &targets.v[i]);
@@ -281,10 +327,15 @@ static int show(const struct cli *cli, bool table)
 
 int verb_status(struct cli *cli)
 {
-	return show(cli, false);
+	return show(cli, SHOW_STATUS);
 }
 
 int verb_list(struct cli *cli)
 {
-	return show(cli, true);
+	return show(cli, SHOW_LIST);
+}
+
+int verb_log(struct cli *cli)
+{
+	return show(cli, SHOW_LOG);
 }

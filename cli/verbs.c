@@ -13,14 +13,34 @@ const struct verb verbs[] = {
 	  TAKES_TIMEOUT | CHANGES, 2, -1, OPERAND_FILE, OPERAND_PROC, verb_load },
 	{ "unload", "NAME PROC...", "take a patch back",
 	  "The same as a load in the other direction: afterwards the original functions run and\n"
-	  "their code is byte for byte as before.",
+	  "their code is byte for byte as before. Any loaded patch can be taken back: functions\n"
+	  "that another one replaces as well keep that one's version, or fall back to it.",
 	  TAKES_TIMEOUT | CHANGES, 2, -1, OPERAND_PATCH, OPERAND_PROC, verb_unload },
+	{ "wait", "PROC...", "drive a running transition on until it is complete",
+	  "For one that 'load --on-timeout=keep' or a killed ugraft has left. When the time is up\n"
+	  "it is left running again.",
+	  TAKES_TIME | TAKES_PATCH | CHANGES, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_wait },
+	{ "reverse", "PROC...", "turn a running transition round",
+	  "A load that is not complete is taken back; an unload is undone. It can be done again.",
+	  TAKES_TIME | TAKES_NO_WAIT | TAKES_PATCH | CHANGES, 1, -1, OPERAND_PROC, OPERAND_PROC,
+	  verb_reverse },
+	{ "force", "--i-accept-inconsistency PROC...", "complete a transition without its last threads",
+	  "Threads that are still inside the old functions are declared switched: until they have\n"
+	  "left, they may mix old and new code, and nothing is known of what that does. Try\n"
+	  "'reverse' first. What they are inside of stays mapped and is looked for in every later\n"
+	  "transition; 'recover' releases it when they have left.",
+	  TAKES_TIME | TAKES_PATCH | TAKES_FORCE | CHANGES, 1, -1, OPERAND_PROC,
+	  OPERAND_PROC, verb_force },
 	{ "status", "[PROC...]", "say how processes are patched",
 	  "Without PROC: every process that is patched. With -v also the log kept in it.",
 	  0, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_status },
 	{ "list", "[PROC...]", "list loaded patches, one line each",
 	  "Without PROC: of every process that is patched.",
 	  0, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_list },
+	{ "log", "[PROC...]", "print the log that is kept in processes",
+	  "What was done to them, in the words of the kernel's livepatch, oldest first. It goes\n"
+	  "with the last patch. Without PROC: of every process that is patched.",
+	  0, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_log },
 	{ "info", "FILE", "say what a patch file contains", "",
 	  0, 1, 1, OPERAND_FILE, OPERAND_NONE, verb_info },
 	{ "plan", "FILE PROC...", "check whether a patch could be loaded, changing nothing",
