@@ -125,14 +125,15 @@ static void remove_dir(void)
 		fprintf(stderr, "scenario: cannot remove %s\n", build_dir);
 }
 
-static void make_dir(void)
+const char *scenario_dir(void)
 {
 	if (build_dir[0])
-		return;
+		return build_dir;
 	snprintf(build_dir, sizeof(build_dir), "/tmp/ugraft-test-XXXXXX");
 	if (!mkdtemp(build_dir))
 		scenario_die("mkdtemp: %s", strerror(errno));
 	atexit(remove_dir);
+	return build_dir;
 }
 
 const char *scenario_build(const char *source, const char *target, const char *flags)
@@ -155,9 +156,8 @@ const char *scenario_build_for(const char *source, const char *const *targets, s
 		.cflags = cflags, .ncflags = flags ? 2 : 1,
 	};
 
-	make_dir();
 	snprintf(include, sizeof(include), "-I%s", scenario_src("include"));
-	snprintf(output, sizeof(outputs[0]), "%s/%u.ugp", build_dir, next++);
+	snprintf(output, sizeof(outputs[0]), "%s/%u.ugp", scenario_dir(), next++);
 	if (ug_build_source(&opts, &report, &err) < 0)
 		scenario_die("building %s: %s\n%s", source, err.message, report.compiler_output);
 	return output;

@@ -39,6 +39,9 @@ const char *scenario_build(const char *source, const char *target, const char *f
 const char *scenario_build_for(const char *source, const char *const *targets, size_t ntargets,
 			       const char *flags);
 
+/* A directory for files of the test, removed at exit. */
+const char *scenario_dir(void);
+
 /* Paths: $UG_TEST_SRC (the source tree) and $UG_TEST_BUILD (the build directory). */
 const char *scenario_src(const char *relative);
 const char *scenario_bin(const char *relative);
