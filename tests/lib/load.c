@@ -138,6 +138,16 @@ static enum match receive(struct connection *c, const struct load_request *r, en
 	return m;
 }
 
+/* For an answer that does not come, or not the rest of it, or is one that nobody expects. */
+static void say_missing(const struct connection *c, const struct load_request *r, char *why,
+			size_t size)
+{
+	if (c->len)
+		snprintf(why, size, "\"%.40s\" is answered by neither: \"%.200s\"", r->send, c->buf);
+	else
+		snprintf(why, size, "no answer to \"%.40s\"", r->send);
+}
+
 int load_ask_on(int fd, const struct load_request *request, enum load_answer *ret, char *why,
 		size_t size)
 {
@@ -151,7 +161,7 @@ int load_ask_on(int fd, const struct load_request *request, enum load_answer *re
 	}
 	while (m == MATCH_MORE) {
 		if (poll(&p, 1, PATIENCE_MS) == 0) {
-			snprintf(why, size, "no answer to \"%.40s\"", request->send);
+			say_missing(&c, request, why, size);
 			return -1;
 		}
 		m = receive(&c, request, ret, why, size);
@@ -192,11 +202,11 @@ static void count_failure(struct generator *g, const char *why)
 	__atomic_add_fetch(&g->counts->failed, 1, __ATOMIC_RELAXED);
 }
 
+/* What cannot be sent is not counted here: the connection is dead, and recv() will say why. */
 static void next_request(struct generator *g, struct connection *c)
 {
 	c->request = (c->request + 1) % g->nrequests;
-	if (send_request(c, &g->requests[c->request]) < 0)
-		count_failure(g, "a request cannot be sent");
+	send_request(c, &g->requests[c->request]);
 }
 
 /* A new connection, again and again: the server may be gone for good. */
@@ -212,16 +222,21 @@ static void reconnect(struct generator *g, struct connection *c)
 	next_request(g, c);
 }
 
-static void serve(struct generator *g, struct connection *c, short events)
+/* polled: when poll() was called that found these events. */
+static void serve(struct generator *g, struct connection *c, short events, long long polled)
 {
 	const struct load_request *r = &g->requests[c->request];
 	enum load_answer answer;
 	char why[300];
 
 	if (!events) {
-		if (now_ms() - c->since < PATIENCE_MS)
+		/*
+		 * Not the time now: we may have lost the processor for seconds since poll(), and
+		 * the answer may be there.
+		 */
+		if (polled - c->since < PATIENCE_MS)
 			return;
-		snprintf(why, sizeof(why), "no answer to \"%.40s\"", r->send);
+		say_missing(c, r, why, sizeof(why));
 		count_failure(g, why);
 		reconnect(g, c);
 		return;
@@ -240,18 +255,35 @@ static void serve(struct generator *g, struct connection *c, short events)
 	}
 }
 
+static void publish_oldest(struct generator *g)
+{
+	long long oldest = g->conns[0].since;
+
+	for (unsigned int i = 1; i < g->n; i++)
+		if (g->conns[i].since < oldest)
+			oldest = g->conns[i].since;
+	__atomic_store_n(&g->counts->oldest_ms, oldest, __ATOMIC_RELEASE);
+}
+
 static void __attribute__((noreturn)) generate(struct generator *g)
 {
+	long long polled;
+
+	/* Load takes the processors it can get, but not those the patcher needs. */
+	if (nice(LOAD_NICE) < 0)
+		_exit(1);
 	for (unsigned int i = 0; i < g->n; i++) {
 		g->conns[i].fd = -1;
 		g->conns[i].request = i % g->nrequests;
 		reconnect(g, &g->conns[i]);
 	}
 	for (;;) {
+		publish_oldest(g);
+		polled = now_ms();
 		if (poll(g->polls, g->n, 1000) < 0)
 			_exit(1);
 		for (unsigned int i = 0; i < g->n; i++)
-			serve(g, &g->conns[i], g->polls[i].revents);
+			serve(g, &g->conns[i], g->polls[i].revents, polled);
 	}
 }
 
@@ -282,6 +314,18 @@ void load_start(struct load *l, int port, const struct load_request *requests, s
 	}
 	free(g.conns);
 	free(g.polls);
+}
+
+int load_settle(const struct load *l)
+{
+	long long start = now_ms();
+
+	while (__atomic_load_n(&l->shared->oldest_ms, __ATOMIC_ACQUIRE) <= start) {
+		if (now_ms() - start > 4 * PATIENCE_MS)
+			return -1;
+		usleep(1000);
+	}
+	return 0;
 }
 
 struct load_counts load_look(const struct load *l)

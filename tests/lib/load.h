@@ -21,11 +21,13 @@ struct load_request {
 
 enum load_answer { LOAD_OLD, LOAD_NEW, LOAD_SAME, LOAD_ANSWERS };
 
-#define LOAD_CONNECTIONS_MAX 64
+/* Of every load generator. */
+#define LOAD_NICE 10
 
 struct load_counts {
 	unsigned long answers[LOAD_ANSWERS];
 	unsigned long failed;
+	long long oldest_ms;	/* when the oldest request was sent that has no answer yet */
 	char why[300];		/* of the first failure */
 };
 
@@ -40,6 +42,12 @@ void load_start(struct load *l, int port, const struct load_request *requests, s
 
 /* What has been answered until now. */
 struct load_counts load_look(const struct load *l);
+
+/*
+ * Wait until every request that has been sent until now is answered or counted as failed.
+ * -1: that does not happen, the generator or the server is stuck.
+ */
+int load_settle(const struct load *l);
 
 void load_stop(struct load *l);
 

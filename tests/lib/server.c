@@ -167,7 +167,7 @@ void server_stop(struct server *s)
 		remove_dir(s->dir);
 }
 
-size_t server_children(const struct server *s, pid_t *pids, size_t n)
+static size_t list_children(const struct server *s, pid_t *pids, size_t n)
 {
 	char path[64];
 	size_t found = 0;
@@ -180,6 +180,16 @@ size_t server_children(const struct server *s, pid_t *pids, size_t n)
 	if (f)
 		fclose(f);
 	return found;
+}
+
+void server_await_children(const struct server *s, pid_t *pids, size_t n)
+{
+	size_t found = 0;
+
+	for (int i = 0; i < 500 && (found = list_children(s, pids, n)) < n; i++)
+		nap_ms(20);
+	if (found < n)
+		scenario_die("%s has started %zu of its %zu children", s->path, found, n);
 }
 
 void server_library(pid_t pid, const char *prefix, char *path, size_t size)
@@ -225,8 +235,24 @@ void pressure_start(struct pressure *p, const char *const argv[])
 	p->pid = fork();
 	if (p->out < 0 || p->pid < 0)
 		scenario_die("%s: %s", argv[0], strerror(errno));
-	if (p->pid == 0)
+	if (p->pid == 0) {
+		if (nice(LOAD_NICE) < 0)
+			_exit(127);
 		become(full, p->out);
+	}
+}
+
+void pressure_run(const char *const argv[])
+{
+	struct pressure p;
+	int status;
+
+	pressure_start(&p, argv);
+	if (p.pid <= 0)
+		return;
+	if (waitpid(p.pid, &status, 0) < 0 || status != 0)
+		scenario_die("%s fails: status %d", argv[0], status);
+	close(p.out);
 }
 
 const char *pressure_stop(struct pressure *p, int signal)

@@ -32,8 +32,8 @@ void server_start(struct server *s, const char *const argv[]);
 
 void server_stop(struct server *s);
 
-/* Its children; returns how many, at most n. */
-size_t server_children(const struct server *s, pid_t *pids, size_t n);
+/* Wait until it has n children (a server listens before it starts them). */
+void server_await_children(const struct server *s, pid_t *pids, size_t n);
 
 /* The file a process maps whose name begins like that ("libc.so."); "" when there is none. */
 void server_library(pid_t pid, const char *prefix, char *path, size_t size);
@@ -48,6 +48,9 @@ struct pressure {
 };
 
 void pressure_start(struct pressure *p, const char *const argv[]);
+
+/* Run one that ends by itself, to its end; ends the program when it fails. */
+void pressure_run(const char *const argv[]);
 
 /* End it by the signal; what it has written (valid until the next call), "" without it. */
 const char *pressure_stop(struct pressure *p, int signal);
