@@ -6,6 +6,7 @@
  * all be of its own version. Commands on standard input, one answer line each:
  *
  *	stat	calls=N old=N new=N extra=N failed=N
+ *	settle	settled: every thread has since ended an iteration that began after the command
  *	quit
  *
  * old and new count the results of all(), extra the new ones of extra(); what is neither has
@@ -17,10 +18,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "twenty.h"
 
+#define THREADS_MAX 1024
+
 static atomic_ulong olds, news, extras, calls, failed;
+static atomic_ulong iterations[THREADS_MAX];
 
 /* noipa: what a caller may assume of them is the ABI alone. */
 __attribute__((noipa)) int extra(int x)
@@ -44,6 +49,8 @@ __attribute__((noipa)) int all(int x)
 
 static void *work(void *arg)
 {
+	atomic_ulong *mine = arg;
+
 	for (;;) {
 		int sum = all(0), one = extra(0);
 
@@ -58,8 +65,22 @@ static void *work(void *arg)
 		else if (one != EXTRA_OLD)
 			atomic_fetch_add(&failed, 1);
 		atomic_fetch_add(&calls, 1);
+		atomic_fetch_add(mine, 1);
 	}
 	return NULL;
+}
+
+/* The iteration that is under way may have made its calls, but not yet counted them. */
+static void settled(int threads)
+{
+	unsigned long start[THREADS_MAX];
+
+	for (int i = 0; i < threads; i++)
+		start[i] = atomic_load(&iterations[i]);
+	for (int i = 0; i < threads; i++)
+		while (atomic_load(&iterations[i]) < start[i] + 2)
+			usleep(100);
+	printf("settled\n");
 }
 
 int main(int argc, char **argv)
@@ -67,10 +88,12 @@ int main(int argc, char **argv)
 	int threads = argc > 1 ? atoi(argv[1]) : 1;
 	char line[64];
 
+	if (threads < 1 || threads > THREADS_MAX)
+		return 1;
 	for (int i = 0; i < threads; i++) {
 		pthread_t t;
 
-		if (pthread_create(&t, NULL, work, NULL) != 0)
+		if (pthread_create(&t, NULL, work, &iterations[i]) != 0)
 			return 1;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -80,6 +103,8 @@ int main(int argc, char **argv)
 			printf("calls=%lu old=%lu new=%lu extra=%lu failed=%lu\n",
 			       atomic_load(&calls), atomic_load(&olds), atomic_load(&news),
 			       atomic_load(&extras), atomic_load(&failed));
+		else if (strncmp(line, "settle", 6) == 0)
+			settled(threads);
 		else if (strncmp(line, "quit", 4) == 0)
 			break;
 	}

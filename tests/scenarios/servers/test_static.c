@@ -48,10 +48,11 @@ static unsigned long ask(const char *name)
 static int probe(void *ctx, bool patched, char *why, size_t size)
 {
 	const char *name = ctx;
-	unsigned long was = ask(name), calls = ask("calls"), now;
+	unsigned long was, now;
 
-	while (ask("calls") < calls + 10)
-		usleep(100);
+	scenario_ask(&victim, "settle");	/* calls from before the load or unload are counted */
+	was = ask(name);
+	scenario_ask(&victim, "settle");
 	now = ask(name);
 	if ((now > was) == patched)
 		return 0;
