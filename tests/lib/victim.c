@@ -76,8 +76,15 @@ int victim_alive(pid_t pid, char *why, size_t size)
 
 /* ---- mappings ---- */
 
+/* FNV by words: mappings are whole pages. A single word that differs always shows. */
 static uint64_t fnv(uint64_t h, const unsigned char *p, size_t n)
 {
+	uint64_t word;
+
+	for (; n >= sizeof(word); n -= sizeof(word), p += sizeof(word)) {
+		memcpy(&word, p, sizeof(word));
+		h = (h ^ word) * UINT64_C(0x100000001b3);
+	}
 	while (n--)
 		h = (h ^ *p++) * UINT64_C(0x100000001b3);
 	return h;
