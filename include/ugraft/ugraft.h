@@ -41,9 +41,11 @@ struct ug_blocker {
 	pid_t tid;
 	char comm[16];
 	bool unreliable;	/* the stack could not be checked; `reason` says why */
-	char function[64];	/* in which version of which function, "" when unreliable */
+	char function[64];	/* in which function, "" when unreliable */
+	char version[UG_NAME_MAX];	/* of which patch; "": the original */
 	char reason[96];
 	char chain[256];	/* "parse_uri+0x41 <- handle_conn <- main" with UTF-8 arrows */
+	char advice[96];	/* what would help */
 };
 
 #define UG_BLOCKERS_MAX 8
@@ -148,6 +150,26 @@ UG_API int ug_reverse(pid_t pid, const char *name, const struct ug_opts *opts,
 UG_API int ug_force(pid_t pid, const char *name, const struct ug_opts *opts,
 		    struct ug_report *report, struct ug_error *err);
 
+/* Every thread a running transition waits for. */
+struct ug_blocking {
+	pid_t pid;
+	char comm[16];
+	char patch[UG_NAME_MAX];
+	bool patching;			/* towards patched; false: towards unpatched */
+	uint64_t since_ns;		/* CLOCK_REALTIME: when the transition was recorded */
+	unsigned int threads;		/* of the process */
+	size_t n;
+	struct ug_blocker *v;
+};
+
+/*
+ * Look at all threads in one stop that changes nothing. -UG_E_NO_TRANSITION; -UG_E_LOCKED
+ * while another controller drives it (its progress says the same).
+ */
+UG_API int ug_blocking(pid_t pid, const struct ug_opts *opts, struct ug_blocking **ret,
+		       struct ug_error *err);
+UG_API void ug_blocking_free(struct ug_blocking *blocking);
+
 /*
  * Finish or roll back what a dead controller left, release what is no longer executed.
  * 0 also when there was nothing to do (UG_ALREADY).
@@ -204,8 +226,9 @@ struct ug_status {
 	uint64_t registry_bytes;
 	size_t npatches;
 	struct ug_patch_status *patches;
+	unsigned int log_total;		/* lines ever written; the last nlog of them are there */
 	size_t nlog;
-	char (*log)[128];
+	char (*log)[128];		/* "SECONDS text", seconds of CLOCK_REALTIME */
 };
 
 UG_API int ug_status(pid_t pid, struct ug_status **ret, struct ug_error *err);

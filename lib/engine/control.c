@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The verbs about a transition that somebody else has begun: wait, reverse, force, recover. */
+/* The verbs about a transition that somebody else has begun: wait, reverse, force, blocking,
+ * recover. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,6 +107,24 @@ int ug_operation_force(void *arg, const struct ug_notify *notify, struct ug_repo
 	int r = ug_session_begin(&t, op, notify, report, err);
 
 	return r < 0 ? r : ug_session_end(&t, op, force(&t, op, err), err);
+}
+
+static int blocking(struct ug_target *t, const struct ug_operation *op, struct ug_error *err)
+{
+	struct ug_seg *trans;
+	int r = find_running(t, op, &trans, err);
+
+	return r < 0 ? r : ug_transition_blocking(t, trans->s.id, err);
+}
+
+int ug_operation_blocking(void *arg, const struct ug_notify *notify, struct ug_report *report,
+			  struct ug_error *err)
+{
+	const struct ug_operation *op = arg;
+	struct ug_target t;
+	int r = ug_session_begin(&t, op, notify, report, err);
+
+	return r < 0 ? r : ug_session_end(&t, op, blocking(&t, op, err), err);
 }
 
 static int recover(struct ug_target *t, struct ug_error *err)

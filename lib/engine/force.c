@@ -18,23 +18,12 @@
 #include "engine/transition.h"
 #include "text/gate.h"
 
-static bool is_pending(const struct ug_run *run, const struct ug_thread_rec *rec)
-{
-	size_t off;
-	uint8_t byte;
-
-	return !rec->safe && ug_table_kill(run->table, run->trans->trans->table_used, rec->pointer,
-					   &off, &byte);
-}
-
 static unsigned int count_pending(const struct ug_run *run)
 {
 	unsigned int n = 0;
 
-	if (run->trans->trans->word == UG_WORD_NULL)
-		return 0;
 	ug_vec_for_each(&run->threads, rec)
-		n += is_pending(run, rec);
+		n += ug_run_is_pending(run, rec);
 	return n;
 }
 

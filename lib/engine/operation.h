@@ -27,6 +27,8 @@ int ug_operation_reverse(void *arg, const struct ug_notify *notify, struct ug_re
 			 struct ug_error *err);
 int ug_operation_force(void *arg, const struct ug_notify *notify, struct ug_report *report,
 		       struct ug_error *err);
+int ug_operation_blocking(void *arg, const struct ug_notify *notify, struct ug_report *report,
+			  struct ug_error *err);
 int ug_operation_recover(void *arg, const struct ug_notify *notify, struct ug_report *report,
 			 struct ug_error *err);
 

@@ -2,14 +2,11 @@
 #include "engine/run.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "object/symbol.h"
-#include "text/gate.h"
 
 static int load_table(struct ug_run *run, struct ug_error *err)
 {
@@ -220,55 +217,4 @@ void ug_run_back_off(struct ug_run *run, unsigned int round)
 	run->hot = false;
 	ts = (struct timespec){ .tv_nsec = us * 1000 };
 	nanosleep(&ts, NULL);
-}
-
-/* ---- progress ---- */
-
-/* Names are looked up when somebody wants to read them, which is never in a stop. */
-static void load_names(struct ug_run *run, const struct ug_stack_report *report)
-{
-	for (unsigned int i = 0; i < report->nchain; i++) {
-		struct ug_object *obj = ug_objects_find(&run->t->objects, report->chain[i]);
-
-		if (obj)
-			ug_ignore(ug_object_symtab(obj, NULL));
-	}
-}
-
-static void fill_blocker(struct ug_run *run, const struct ug_thread_rec *rec, struct ug_blocker *b)
-{
-	const struct ug_stack_report *report = &rec->report;
-	struct ug_task task;
-
-	b->tid = rec->tid;
-	if (ug_task_read(&run->t->proc, rec->tid, &task, NULL) == 0)
-		memcpy(b->comm, task.comm, sizeof(b->comm));
-	b->unreliable = report->verdict == UG_UNRELIABLE;
-	memcpy(b->reason, report->reason, sizeof(b->reason));
-	if (report->verdict == UG_BLOCKED && report->range_id < run->cs.nitems)
-		(void)snprintf(b->function, sizeof(b->function), "%s",
-			       run->cs.items[report->range_id].name);
-	load_names(run, report);
-	(void)ug_stack_format(&run->stack, report, b->chain, sizeof(b->chain));
-}
-
-void ug_run_progress(struct ug_run *run)
-{
-	const struct ug_notify *notify = run->t->notify;
-	struct ug_progress progress = { .attempts = run->attempts };
-	size_t used = run->trans->trans->table_used;
-
-	if (!notify || !notify->progress)
-		return;
-	ug_vec_for_each(&run->threads, rec) {
-		size_t off;
-		uint8_t byte;
-
-		progress.threads++;
-		if (!ug_table_kill(run->table, used, rec->pointer, &off, &byte))
-			progress.switched++;
-		else if (progress.nblockers < UG_BLOCKERS_MAX)
-			fill_blocker(run, rec, &progress.blockers[progress.nblockers++]);
-	}
-	notify->progress(&progress, notify->ctx);
 }

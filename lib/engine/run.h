@@ -99,7 +99,13 @@ bool ug_run_worth_retrying(int r);
  * all that are in the way sleep. */
 void ug_run_back_off(struct ug_run *run, unsigned int round);
 
-/* Tell the host how far it is. */
+/* Not switched, and found inside at its last check. */
+bool ug_run_is_pending(const struct ug_run *run, const struct ug_thread_rec *rec);
+
+/* Tell the host how far it is (blockers.c). */
 void ug_run_progress(struct ug_run *run);
+
+/* Tell the host every pending thread, one by one. */
+void ug_run_tell_blockers(struct ug_run *run);
 
 #endif

@@ -189,6 +189,7 @@ static int fill_registry(struct ug_target *t, struct ug_status *st, struct ug_er
 		r = fill_transition(t, st, err);
 	if (r == 0)
 		r = ug_registry_read_log(&t->proc, &t->reg, &st->log, &st->nlog, err);
+	st->log_total = t->reg.h.log_next;
 	return r;
 }
 

@@ -31,6 +31,7 @@ struct ug_target {
 /* How an operation tells of its progress and hears of a cancellation. */
 struct ug_notify {
 	void (*progress)(const struct ug_progress *progress, void *ctx);
+	void (*blocker)(const struct ug_blocker *blocker, void *ctx);
 	bool (*cancelled)(void *ctx);
 	void *ctx;
 };

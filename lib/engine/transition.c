@@ -297,14 +297,9 @@ static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_wa
 /* At a full stop: every pointer still listed is held by safe threads only, or by none. */
 static bool all_switched(const struct ug_run *run)
 {
-	ug_vec_for_each(&run->threads, rec) {
-		size_t off;
-		uint8_t byte;
-
-		if (!rec->safe && ug_table_kill(run->table, run->trans->trans->table_used,
-						rec->pointer, &off, &byte))
+	ug_vec_for_each(&run->threads, rec)
+		if (ug_run_is_pending(run, rec))
 			return false;
-	}
 	return true;
 }
 
@@ -318,8 +313,7 @@ static int try_complete_all(struct ug_run *run, struct ug_error *err)
 		r = ug_run_stop_all(run, &stop, err);
 	if (r < 0)
 		return r;
-	r = run->trans->trans->word == UG_WORD_NULL || all_switched(run) ? ug_run_finish(run, err) :
-									   -EAGAIN;
+	r = all_switched(run) ? ug_run_finish(run, err) : -EAGAIN;
 	ug_run_resume(run, stop);
 	return r;
 }
@@ -475,6 +469,31 @@ int ug_transition_run(struct ug_target *t, uint32_t id, bool fresh, struct ug_er
 		log_complete(&run, direction(&run));
 	}
 out:
+	ug_run_deinit(&run);
+	return r;
+}
+
+int ug_transition_blocking(struct ug_target *t, uint32_t id, struct ug_error *err)
+{
+	struct ug_stop *stop;
+	struct ug_run run;
+	int r = ug_run_init(&run, t, id, err);
+
+	if (r < 0)
+		return r;
+	r = ug_run_unwind(&run, err);
+	for (unsigned int round = 0; r == 0; round++) {
+		r = ug_run_stop_all(&run, &stop, err);
+		if (!ug_run_worth_retrying(r) || out_of_time(t))
+			break;
+		ug_run_back_off(&run, round);
+		r = 0;
+	}
+	if (r == 0) {
+		ug_run_resume(&run, stop);
+		t->report->threads = (unsigned int)run.threads.n;
+		ug_run_tell_blockers(&run);
+	}
 	ug_run_deinit(&run);
 	return r;
 }

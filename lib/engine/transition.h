@@ -45,6 +45,12 @@ int ug_transition_reverse(struct ug_target *t, uint32_t id, uint32_t *ret_id,
 			  struct ug_error *err) ug_must_check;
 
 /*
+ * One full stop that changes nothing: tells notify->blocker each thread that the transition
+ * waits for.
+ */
+int ug_transition_blocking(struct ug_target *t, uint32_t id, struct ug_error *err) ug_must_check;
+
+/*
  * Declare every thread switched that is not, in one full stop. *ret_forced: threads that were
  * still inside; the patches being removed are marked then. The transition is not completed:
  * ug_transition_run it. -EINVAL: it has not begun.

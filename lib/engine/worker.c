@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 enum message_kind {
 	MSG_LOG = 1,
 	MSG_PROGRESS,
+	MSG_BLOCKER,
 	MSG_DONE,
 };
 
@@ -27,6 +29,7 @@ struct message {
 	union {
 		char line[512];
 		struct ug_progress progress;
+		struct ug_blocker blocker;
 		struct {
 			struct ug_report report;
 			struct ug_error error;
@@ -63,6 +66,13 @@ static void worker_progress(const struct ug_progress *progress, void *ctx)
 	send_message(ctx, &msg);
 }
 
+static void worker_blocker(const struct ug_blocker *blocker, void *ctx)
+{
+	struct message msg = { .kind = MSG_BLOCKER, .blocker = *blocker };
+
+	send_message(ctx, &msg);
+}
+
 /* The host says a byte for "cancel"; the end of the stream means it has died. */
 static bool worker_cancelled(void *ctx)
 {
@@ -90,7 +100,7 @@ static void worker_signals(void)
 static _Noreturn void worker(int fd, ug_job_t job, void *arg)
 {
 	struct channel ch = { .fd = fd };
-	struct ug_notify notify = { worker_progress, worker_cancelled, &ch };
+	struct ug_notify notify = { worker_progress, worker_blocker, worker_cancelled, &ch };
 	struct message msg = { .kind = MSG_DONE };
 
 	worker_signals();
@@ -109,6 +119,7 @@ struct host {
 	int fd;
 	const struct ug_opts *opts;
 	bool cancel_sent;
+	struct ug_blocking *blocking;	/* where blockers go, or NULL */
 	struct ug_report *report;
 	struct ug_error *err;
 };
@@ -118,6 +129,17 @@ static void pass_cancel(struct host *h)
 	if (h->cancel_sent || !h->opts->cancel || !*h->opts->cancel)
 		return;
 	h->cancel_sent = send(h->fd, "c", 1, MSG_NOSIGNAL) == 1;
+}
+
+/* Without memory the list is cut; what is in it is still true. */
+static void keep_blocker(struct ug_blocking *list, const struct ug_blocker *blocker)
+{
+	struct ug_blocker *grown = reallocarray(list->v, list->n + 1, sizeof(*grown));
+
+	if (!grown)
+		return;
+	list->v = grown;
+	list->v[list->n++] = *blocker;
 }
 
 /* 1: go on; else the result. */
@@ -131,6 +153,10 @@ static int handle(struct host *h, const struct message *msg)
 	case MSG_PROGRESS:
 		if (h->opts->progress)
 			h->opts->progress(&msg->progress, h->opts->ctx);
+		return 1;
+	case MSG_BLOCKER:
+		if (h->blocking)
+			keep_blocker(h->blocking, &msg->blocker);
 		return 1;
 	case MSG_DONE:
 		*h->report = msg->done.report;
@@ -166,9 +192,9 @@ static int listen_to(struct host *h)
 }
 
 int ug_worker_run(ug_job_t job, void *arg, const struct ug_opts *opts, struct ug_report *report,
-		  struct ug_error *err)
+		  struct ug_blocking *blocking, struct ug_error *err)
 {
-	struct host h = { .opts = opts, .report = report, .err = err };
+	struct host h = { .opts = opts, .report = report, .blocking = blocking, .err = err };
 	int sv[2], r, status = 0;
 	pid_t pid, waited;
 

@@ -16,8 +16,11 @@
 typedef int (*ug_job_t)(void *arg, const struct ug_notify *notify, struct ug_report *report,
 			struct ug_error *err);
 
-/* -UG_E_WORKER when it died without an answer (the watchdog, or somebody's SIGKILL). */
+/*
+ * -UG_E_WORKER when it died without an answer (the watchdog, or somebody's SIGKILL). Blockers
+ * the job tells of are appended to `blocking` (may be NULL).
+ */
 int ug_worker_run(ug_job_t job, void *arg, const struct ug_opts *opts, struct ug_report *report,
-		  struct ug_error *err) ug_must_check;
+		  struct ug_blocking *blocking, struct ug_error *err) ug_must_check;
 
 #endif

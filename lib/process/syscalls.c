@@ -48,6 +48,69 @@ bool ug_syscall_class_e(long nr, uint64_t arg1)
 	}
 }
 
+const char *ug_syscall_name(long nr)
+{
+#define NAME(call_) [SYS_##call_] = #call_
+	static const char *const names[] = {
+		NAME(read),
+		NAME(write),
+		NAME(poll),
+		NAME(ppoll),
+		NAME(select),
+		NAME(pselect6),
+		NAME(epoll_wait),
+		NAME(epoll_pwait),
+		NAME(futex),
+		NAME(nanosleep),
+		NAME(clock_nanosleep),
+		NAME(pause),
+		NAME(accept),
+		NAME(accept4),
+		NAME(connect),
+		NAME(recvfrom),
+		NAME(recvmsg),
+		NAME(recvmmsg),
+		NAME(sendto),
+		NAME(sendmsg),
+		NAME(sendmmsg),
+		NAME(readv),
+		NAME(writev),
+		NAME(pread64),
+		NAME(pwrite64),
+		NAME(sendfile),
+		NAME(splice),
+		NAME(wait4),
+		NAME(waitid),
+		NAME(rt_sigsuspend),
+		NAME(rt_sigtimedwait),
+		NAME(semop),
+		NAME(semtimedop),
+		NAME(msgrcv),
+		NAME(msgsnd),
+		NAME(mq_timedreceive),
+		NAME(mq_timedsend),
+		NAME(io_getevents),
+		NAME(io_pgetevents),
+		NAME(flock),
+		NAME(fcntl),
+		NAME(fsync),
+		NAME(fdatasync),
+		NAME(openat),
+		NAME(ioctl),
+		NAME(close),
+		NAME(vfork),
+		NAME(fork),
+		NAME(clone),
+		NAME(restart_syscall),
+		NAME(io_uring_enter),
+		NAME(clone3),
+		NAME(epoll_pwait2),
+	};
+#undef NAME
+
+	return nr >= 0 && nr < (long)UG_ARRAY_SIZE(names) ? names[nr] : NULL;
+}
+
 bool ug_syscall_transfer(long nr)
 {
 	switch (nr) {

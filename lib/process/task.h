@@ -53,6 +53,9 @@ struct ug_task_syscall {
 int ug_task_syscall(struct ug_proc *p, pid_t tid, struct ug_task_syscall *ret,
 		    struct ug_error *err) ug_must_check;
 
+/* Name of a system call in which a thread may sleep; NULL for others. */
+const char *ug_syscall_name(long nr);
+
 /*
  * Class E: system calls that return -EINTR at a ptrace stop (design, measured on 6.18):
  * epoll_wait, epoll_pwait, epoll_pwait2, rt_sigtimedwait, semop, semtimedop, io_getevents,
