@@ -105,6 +105,8 @@ int verb_unload(struct cli *cli);
 int verb_wait(struct cli *cli);
 int verb_reverse(struct cli *cli);
 int verb_force(struct cli *cli);
+int verb_blocking(struct cli *cli);
+int verb_watch(struct cli *cli);
 int verb_recover(struct cli *cli);
 int verb_status(struct cli *cli);
 int verb_list(struct cli *cli);

@@ -107,12 +107,12 @@ static json_t *report_json(const struct ug_report *rep)
 	return o;
 }
 
-static json_t *blockers_json(const struct ug_progress *g)
+json_t *blockers_json(const struct ug_blocker *v, size_t n)
 {
 	json_t *list = json_array();
 
-	for (unsigned int i = 0; i < g->nblockers && i < UG_BLOCKERS_MAX; i++) {
-		const struct ug_blocker *b = &g->blockers[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct ug_blocker *b = &v[i];
 		json_t *o = json_object();
 
 		json_object_set_new(o, "tid", json_integer(b->tid));
@@ -120,10 +120,18 @@ static json_t *blockers_json(const struct ug_progress *g)
 		json_object_set_new(o, "unreliable", json_boolean(b->unreliable));
 		json_object_set_new(o, "function", json_clean(b->function));
 		json_object_set_new(o, "reason", json_clean(b->reason));
+		json_object_set_new(o, "version", json_clean(b->version));
 		json_object_set_new(o, "chain", json_clean(b->chain));
+		json_object_set_new(o, "advice", json_clean(b->advice));
 		json_array_append_new(list, o);
 	}
 	return list;
+}
+
+static json_t *progress_json(const struct ug_progress *g)
+{
+	return blockers_json(g->blockers, g->nblockers < UG_BLOCKERS_MAX ? g->nblockers :
+									   UG_BLOCKERS_MAX);
 }
 
 static json_t *result_json(const struct result *one)
@@ -139,7 +147,7 @@ static json_t *result_json(const struct result *one)
 	else
 		json_object_set_new(o, "report", report_json(&one->report));
 	if (one->blockers.nblockers)
-		json_object_set_new(o, "blockers", blockers_json(&one->blockers));
+		json_object_set_new(o, "blockers", progress_json(&one->blockers));
 	return o;
 }
 

@@ -60,6 +60,8 @@ int results_exit(const struct results *r);
 json_t *results_json(const struct results *r);		/* the list */
 json_t *results_summary_json(const struct results *r);
 
+json_t *blockers_json(const struct ug_blocker *v, size_t n);
+
 /* "3 targets: 2 applied, 1 gone"; to be freed. */
 char *results_summary(const struct results *r);
 

@@ -31,6 +31,13 @@ const struct verb verbs[] = {
 	  "transition; 'recover' releases it when they have left.",
 	  TAKES_TIME | TAKES_PATCH | TAKES_FORCE | CHANGES, 1, -1, OPERAND_PROC,
 	  OPERAND_PROC, verb_force },
+	{ "blocking", "PROC...", "say which threads hold up a running transition",
+	  "Where each of them is, in which version of which function, called from where, since\n"
+	  "when, and what would help. The process is stopped once, as briefly as for a load.",
+	  TAKES_PAUSE, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_blocking },
+	{ "watch", "[PROC...]", "print what happens to processes, a JSON object a line",
+	  "Until interrupted. Without PROC: to every process that is patched.",
+	  0, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_watch },
 	{ "status", "[PROC...]", "say how processes are patched",
 	  "Without PROC: every process that is patched. With -v also the log kept in it.",
 	  0, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_status },

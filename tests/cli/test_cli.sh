@@ -57,6 +57,11 @@ says()
 		grep -q '^ugraft: ' err && grep -qF -- "$2" err
 }
 
+prints_nothing()
+{
+	[ "$status" = "$1" ] && [ ! -s out ] && [ ! -s err ]
+}
+
 # A JSON document on stdout of which the python expression is true; nothing on stderr.
 json()
 {
@@ -99,7 +104,7 @@ bash -c 'exit 0' &
 gone=$!
 wait $gone
 echo "this is no patch" >text.ugp
-verbs="load unload status list info plan verify recover build"
+verbs="load unload wait reverse force blocking watch status list log info plan verify recover build"
 
 # ---- help, usage ----
 
@@ -189,6 +194,30 @@ run unload no-such-patch all
 point "unload, nobody has it" says 3 "no process has a patch of that name"
 run recover "$a"
 point "nothing to recover" same "$status" 0
+run wait "$a"
+point "nothing to wait for" prints 0 "no transition is running"
+run wait --patch=x "$a"
+point "wait for a patch that is not in transition" says 3 "no transition"
+run reverse "$a"
+point "nothing to reverse" says 3 "no transition"
+run force "$a"
+point "force without consent" says 2 "--i-accept-inconsistency"
+run force --i-accept-inconsistency "$a"
+point "nothing to force" says 3 "no transition"
+run blocking "$a"
+point "nothing blocks" says 3 "no transition"
+run blocking --json "$a"
+point "nothing blocks, as JSON" json 3 \
+	"d['processes'][0]['error']['code'] == 'NO_TRANSITION' and d['exit'] == 3"
+run log "$a"
+point "log of a process that has none" same "$status" 0
+"$ugraft" watch "$a" >out 2>err &
+watcher=$!
+sleep 0.5
+kill -INT "$watcher"
+wait "$watcher"
+status=$?
+point "watch ends when interrupted" prints_nothing 0
 run verify "$a"
 point "nothing to verify" same "$status" 0
 
