@@ -196,7 +196,7 @@ static int fill_registry(struct ug_target *t, struct ug_status *st, struct ug_er
 /* Whoever holds the lock is at work: an open transition is then not a dead one's. */
 static void look_for_controller(struct ug_target *t, struct ug_status *st)
 {
-	if (ug_proc_lock(&t->proc, NULL) == -UG_E_LOCKED) {
+	if (ug_proc_locked(&t->proc)) {
 		st->busy = true;
 		st->needs_recovery = false;
 	}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * One controller per process: an flock on a file named after the process.
+ * One controller per process: a lock on a file named after the process. It belongs to the open
+ * file (F_OFD_SETLK, Linux 3.15), so the helper that we fork has it too, and ends with the last of us.
+ * Unlike an flock it can be asked for without being taken.
  *
  * The file is removed by its owner while the lock is held, so a lock gained on a file that is
  * no longer the one in the directory is worthless: look again, and start over. A killed
@@ -12,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 #include "process/proc.h"
 
 #define LOCK_TRIES 100
+
+static const struct flock whole_file = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
 static void lock_name(const struct ug_proc *p, char *buf, size_t size)
 {
@@ -81,8 +84,8 @@ static int try_lock(int dirfd, const char *name)
 
 	if (fd < 0)
 		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return -errno;
+	if (fcntl(fd, F_OFD_SETLK, &whole_file) < 0)
+		return errno == EACCES ? -EAGAIN : -errno;
 	return is_current(dirfd, name, fd) ? ug_take_fd(&fd) : -ESTALE;
 }
 
@@ -104,7 +107,7 @@ int ug_proc_lock(struct ug_proc *p, struct ug_error *err)
 		if (fd != -ESTALE)
 			break;
 	}
-	if (fd == -EWOULDBLOCK || fd == -ESTALE) {
+	if (fd == -EAGAIN || fd == -ESTALE) {
 		(void)ug_err(err, -UG_E_LOCKED, "another controller is at work on process %d",
 			     p->pid);
 		return -UG_E_LOCKED;
@@ -114,6 +117,20 @@ int ug_proc_lock(struct ug_proc *p, struct ug_error *err)
 	p->lock_fd = fd;
 	p->lock_dirfd = ug_take_fd(&dirfd);
 	return 0;
+}
+
+bool ug_proc_locked(const struct ug_proc *p)
+{
+	char dir[PATH_MAX], name[64];
+	ug_autoclose int dirfd = open_dir(dir, sizeof(dir));
+	ug_autoclose int fd = -1;
+	struct flock held = whole_file;
+
+	if (dirfd < 0)
+		return false;
+	lock_name(p, name, sizeof(name));
+	fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &held) == 0 && held.l_type != F_UNLCK;
 }
 
 void ug_proc_unlock(struct ug_proc *p)

@@ -56,12 +56,14 @@ int ug_proc_check_shadow_stack(struct ug_proc *p, struct ug_error *err) ug_must_
 int ug_proc_check_sharers(struct ug_proc *p, struct ug_error *err) ug_must_check;
 
 /*
- * Exclusive lock between controllers: flock(2) on a file named after pid and start time in
+ * Exclusive lock between controllers: F_OFD_SETLK on a file named after pid and start time in
  * $UGRAFT_RUNTIME_DIR, or /run/ugraft when we may write there, else $XDG_RUNTIME_DIR/ugraft,
  * else /tmp/ugraft-UID (owner and mode checked). Released by ug_proc_close and by our death.
  * -UG_E_LOCKED when another controller holds it. The file is removed on unlock.
  */
 int ug_proc_lock(struct ug_proc *p, struct ug_error *err) ug_must_check;
+/* Does a controller hold it? Asked without taking it: whoever looks hinders nobody. */
+bool ug_proc_locked(const struct ug_proc *p);
 /* Also done by ug_proc_close. Nothing when not locked. */
 void ug_proc_unlock(struct ug_proc *p);
 

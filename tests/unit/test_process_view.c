@@ -174,12 +174,16 @@ static void test_lock(void **state)
 	assert_int_equal(ug_proc_open(target, &p, &e), 0);
 	assert_int_equal(ug_proc_open(target, &q, &e), 0);
 	assert_int_equal(ug_proc_lock(&p, &e), -UG_E_LOCKED);
+	assert_true(ug_proc_locked(&p));
 	end(owner);
+	assert_false(ug_proc_locked(&p));
 	assert_int_equal(ug_proc_lock(&p, &e), 0);
 	assert_int_equal(ug_proc_lock(&p, &e), 0);
 	assert_int_equal(ug_proc_lock(&q, &e), -UG_E_LOCKED);
+	assert_true(ug_proc_locked(&q));
 	assert_true(rmdir(dir) < 0);
 	ug_proc_unlock(&p);
+	assert_false(ug_proc_locked(&q));
 	assert_int_equal(ug_proc_lock(&q, &e), 0);
 	ug_proc_close(&q);
 	ug_proc_close(&p);
