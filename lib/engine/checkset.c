@@ -66,10 +66,16 @@ static int add_site(struct ug_checkset *cs, const struct ug_seg *seg, size_t ind
 	if (!add_item(cs, item, err))
 		return -ENOMEM;
 	r = add_range(cs, s->at, s->at + s->len, UG_RANGE_BYTES, err);
-	if (r == 0 && s->pad_at)
-		r = add_range(cs, s->pad_at, s->pad_at + 5, UG_RANGE_BYTES, err);
 	if (r < 0)
 		return r;
+	if (s->pad_at) {
+		item.kind = UG_ITEM_PAD;
+		if (!add_item(cs, item, err))
+			return -ENOMEM;
+		r = add_range(cs, s->pad_at, s->pad_at + 5, UG_RANGE_PAD, err);
+		if (r < 0)
+			return r;
+	}
 	item.kind = UG_ITEM_DISPLACED;
 	item.entry = s->displaced;
 	if (!add_item(cs, item, err))
@@ -177,6 +183,14 @@ static bool item_concerned(const struct ug_item *item, const struct ug_seg *seg,
 	       (item->kind == UG_ITEM_VERSION && seg->s.id == trans->trans->patch);
 }
 
+/* The map of those of the transition's functions that an item belongs to. */
+static uint64_t *map_of(struct ug_checkset *cs, const struct ug_item *item)
+{
+	if (item->kind == UG_ITEM_BYTES)
+		return cs->bytes;
+	return item->kind == UG_ITEM_PAD ? cs->pads : cs->concerned;
+}
+
 static bool is_left(const struct ug_seg *seg)
 {
 	return seg->s.state == UG_REG_LEFT || seg->s.state == UG_REG_CLOSED;
@@ -188,8 +202,9 @@ static int mark_concerned(struct ug_checkset *cs, const struct ug_target *t,
 	cs->nwords = UG_BIT_WORDS(cs->nitems) ? UG_BIT_WORDS(cs->nitems) : 1;
 	cs->concerned = calloc(cs->nwords, sizeof(uint64_t));
 	cs->bytes = calloc(cs->nwords, sizeof(uint64_t));
+	cs->pads = calloc(cs->nwords, sizeof(uint64_t));
 	cs->left = calloc(cs->nwords, sizeof(uint64_t));
-	if (!cs->concerned || !cs->bytes || !cs->left)
+	if (!cs->concerned || !cs->bytes || !cs->pads || !cs->left)
 		return ug_err(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < cs->nitems; i++) {
 		const struct ug_item *item = &cs->items[i];
@@ -199,7 +214,7 @@ static int mark_concerned(struct ug_checkset *cs, const struct ug_target *t,
 		if (!trans)
 			continue;
 		if (item_concerned(item, &t->reg.segs[item->seg], trans))
-			ug_bit_set(item->kind == UG_ITEM_BYTES ? cs->bytes : cs->concerned, i);
+			ug_bit_set(map_of(cs, item), i);
 	}
 	return 0;
 }
@@ -236,6 +251,7 @@ void ug_checkset_free(struct ug_checkset *cs)
 	free(cs->items);
 	free(cs->concerned);
 	free(cs->bytes);
+	free(cs->pads);
 	free(cs->left);
 	memset(cs, 0, sizeof(*cs));
 }
@@ -289,7 +305,8 @@ static const struct ug_item *item_at(const struct ug_checkset *cs, ug_raddr_t pc
 	for (size_t i = 0; i < cs->ranges.n; i++) {
 		const struct ug_range *r = &cs->ranges.v[i];
 
-		if (pc >= r->start && pc < r->end && r->kind != UG_RANGE_BYTES)
+		if (pc >= r->start && pc < r->end && r->kind != UG_RANGE_BYTES &&
+		    r->kind != UG_RANGE_PAD)
 			return &cs->items[r->id];
 	}
 	return NULL;

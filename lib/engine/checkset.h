@@ -17,6 +17,7 @@ enum ug_item_kind {
 	UG_ITEM_OTHER,		/* a patch's code that is no function's body */
 	UG_ITEM_GATE,
 	UG_ITEM_BYTES,		/* the bytes of an entry, overwritten or about to be */
+	UG_ITEM_PAD,		/* the padding of a short entry, while its far jump is in it */
 };
 
 struct ug_item {
@@ -32,7 +33,8 @@ struct ug_item {
 /* Must nobody be inside before the segment can go? The original stays where it is. */
 static inline bool ug_item_holds(const struct ug_item *item)
 {
-	return item->kind != UG_ITEM_ORIGINAL && item->kind != UG_ITEM_BYTES;
+	return item->kind != UG_ITEM_ORIGINAL && item->kind != UG_ITEM_BYTES &&
+	       item->kind != UG_ITEM_PAD;
 }
 
 /* Sets of items are bitmaps of 64-bit words. */
@@ -56,6 +58,7 @@ struct ug_checkset {
 	uint64_t *concerned;		/* items a thread must not be in to be switched */
 	uint64_t *left;			/* items of segments that wait to be released */
 	uint64_t *bytes;		/* the UG_ITEM_BYTES items of the same functions */
+	uint64_t *pads;			/* the UG_ITEM_PAD items of the same functions */
 };
 
 /*

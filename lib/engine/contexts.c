@@ -179,6 +179,9 @@ static bool points_into(const struct ug_checkset *cs, uint64_t word)
 	for (size_t i = 0; i < cs->ranges.n; i++) {
 		const struct ug_range *r = &cs->ranges.v[i];
 
+		if (r->kind == UG_RANGE_PAD && ug_bit(cs->pads, r->id) && word >= r->start &&
+		    word < r->end)
+			return true;
 		if (r->kind == UG_RANGE_BYTES || !ug_bit(cs->concerned, r->id))
 			continue;
 		if (word <= r->end && (word > r->start || (word == r->start &&

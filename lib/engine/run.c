@@ -101,6 +101,7 @@ struct ug_thread_rec *ug_run_check(struct ug_run *run, struct ug_thread *thread,
 	rec->stack_top = thread->tid == run->t->proc.pid ? run->t->main_stack_top : rec->pointer;
 	rec->safe = !ug_checkset_meet(&run->cs, run->hits, run->cs.concerned);
 	rec->in_bytes = ug_checkset_meet(&run->cs, run->hits, run->cs.bytes);
+	rec->in_pad = ug_checkset_meet(&run->cs, run->hits, run->cs.pads);
 	rec->in_left = ug_checkset_meet(&run->cs, run->hits, run->cs.left);
 	rec->seen = true;
 	if (!rec->safe)

@@ -18,6 +18,7 @@ struct ug_thread_rec {
 	bool safe;			/* at the last check */
 	bool in_left;			/* inside something that waits to be released */
 	bool in_bytes;			/* inside bytes of an entry that is to be written */
+	bool in_pad;			/* at or in the far jump of a short entry */
 	bool seen;			/* in the present listing of threads */
 	bool sampled;			/* `switches` is valid */
 	uint64_t switches;		/* context switches while it was stopped */

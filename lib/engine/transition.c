@@ -113,6 +113,32 @@ static bool any_in_bytes(const struct ug_run *run)
 	return false;
 }
 
+/* Does any entry get its original bytes back: at the end, or when the transition is undone? */
+static bool restores(const struct ug_run *run, bool undone)
+{
+	for (uint32_t i = 0; i < run->trans->trans->nmoves; i++) {
+		const struct ug_reg_move *move = &ug_seg_moves(run->trans)[i];
+		const struct ug_reg_site *site = ug_run_site(run, move);
+
+		if (site && site->displaced == (undone ? move->before : move->to))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * A thread between the two jumps of a short entry: the original bytes must not come back under
+ * it, another far jump may. It is outside every version, so that this says nothing of whether
+ * it may be switched.
+ */
+static bool pad_in_the_way(const struct ug_run *run, bool undone)
+{
+	ug_vec_for_each(&run->threads, rec)
+		if (rec->in_pad)
+			return restores(run, undone);
+	return false;
+}
+
 /*
  * Who takes `from`: the threads that are not safe. In a reversal those which the reversed
  * transition had not switched are already where it leads.
@@ -223,7 +249,7 @@ static int may_commit(struct ug_run *run, struct ug_error *err)
 {
 	int r;
 
-	if (any_in_bytes(run))
+	if (any_in_bytes(run) || pad_in_the_way(run, false))
 		return -EAGAIN;
 	if (!run->at_once)
 		return 0;
@@ -258,7 +284,7 @@ static int explain_no_commit(const struct ug_run *run, struct ug_error *err)
 	ug_vec_for_each(&run->threads, rec) {
 		int r;
 
-		if (rec->safe || (!rec->in_bytes && !run->at_once))
+		if (!rec->in_bytes && !rec->in_pad && (rec->safe || !run->at_once))
 			continue;
 		r = rec->report.verdict == UG_UNRELIABLE ?
 		    ug_err(err, -UG_E_STACK_UNRELIABLE, "the stack of thread %d cannot be checked: %s",
@@ -313,7 +339,7 @@ static int try_complete_all(struct ug_run *run, struct ug_error *err)
 		r = ug_run_stop_all(run, &stop, err);
 	if (r < 0)
 		return r;
-	r = all_switched(run) ? ug_run_finish(run, err) : -EAGAIN;
+	r = all_switched(run) && !pad_in_the_way(run, false) ? ug_run_finish(run, err) : -EAGAIN;
 	ug_run_resume(run, stop);
 	return r;
 }
@@ -364,7 +390,7 @@ static int back_out(struct ug_run *run, struct ug_error *err)
 	r = ug_run_stop_all(run, &stop, err);
 	if (r < 0)
 		return r;
-	r = move_entries(run, false, err);
+	r = pad_in_the_way(run, true) ? -EAGAIN : move_entries(run, false, err);
 	/* A load that never committed: its patch goes too. Not in a reversal of an unload. */
 	if (r == 0 && patch && patch->s.state == UG_REG_PREPARED && !run->trans->trans->parent)
 		r = ug_seg_set_state(&run->t->proc, &run->t->reg, patch, UG_REG_LEFT, err);

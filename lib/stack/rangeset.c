@@ -68,6 +68,8 @@ bool ug_range_holds(const struct ug_range *r, ug_raddr_t addr, enum ug_addr_how 
 		return true;
 	case UG_RANGE_BYTES:
 		return addr > r->start && addr < r->end;
+	case UG_RANGE_PAD:
+		return addr < r->end && (addr > r->start || how == UG_ADDR_PC);
 	}
 	return true;	/* an unknown kind only delays */
 }

@@ -21,6 +21,9 @@ enum ug_range_kind {
 	UG_RANGE_JUMPED,	/* a cold part, gate, displaced code: [start, end] */
 	UG_RANGE_BYTES,		/* bytes about to be overwritten: only (start, end), both exclusive;
 				 * a PC equal to start is fine, it will fetch the new bytes */
+	UG_RANGE_PAD,		/* padding that holds a far jump: a PC equal to start is not fine, the
+				 * original bytes there may begin in the middle of an instruction.
+				 * A return address equal to start belongs to the code before */
 };
 
 struct ug_range {

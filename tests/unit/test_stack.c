@@ -702,6 +702,7 @@ static void test_rangeset(void **state)
 		{ .start = 0x200, .end = 0x210, .kind = JUMPED, .id = 2 },
 		{ .start = 0x300, .end = 0x305, .kind = UG_RANGE_BYTES, .id = 3 },
 		{ .start = 0x900, .end = 0x910, .kind = CALLED, .id = 4 },
+		{ .start = 0xa00, .end = 0xa05, .kind = UG_RANGE_PAD, .id = 5 },
 	};
 	static const struct {
 		ug_raddr_t addr;
@@ -715,6 +716,8 @@ static void test_rangeset(void **state)
 		{ 0x301, UG_ADDR_WORD, 0xa },	 { 0x305, UG_ADDR_PC, 2 },
 		{ 0x900, UG_ADDR_WORD, 1 << 1 }, { 0x900, UG_ADDR_PC, 0x12 },
 		{ 0x910, UG_ADDR_WORD, 1 << 4 }, { 0x911, UG_ADDR_WORD, 0 },
+		{ 0xa00, UG_ADDR_WORD, 0 },	 { 0xa00, UG_ADDR_PC, 1 << 5 },
+		{ 0xa04, UG_ADDR_WORD, 1 << 5 }, { 0xa05, UG_ADDR_PC, 0 },
 	};
 	struct ug_rangeset set = { 0 };
 
