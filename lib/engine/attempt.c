@@ -27,12 +27,22 @@ static bool asleep(const struct ug_task *task)
 	return task->state == 'S' || task->state == 'D';
 }
 
+/* Of a thread that was running there is nothing to remember: it runs on. */
+static void sample(struct ug_run *run, struct ug_thread_rec *rec, const struct ug_thread *thread)
+{
+	rec->pc = thread->regs.rip;
+	rec->sampled = thread->was_asleep &&
+		       ug_task_switches(&run->t->proc, rec->tid, &rec->switches, NULL) == 0;
+}
+
 /*
  * Has it not run since it was stopped? While stopped its switches were `switches`; going
- * back to sleep in its system call adds exactly one.
+ * back to sleep in its system call adds exactly one. So does another call, when the stop cut
+ * the first one short or it was over anyway: it must sleep at the same place.
  */
 static bool has_not_run(struct ug_run *run, const struct ug_thread_rec *rec)
 {
+	struct ug_task_syscall sc;
 	struct ug_task task;
 	uint64_t now;
 
@@ -40,7 +50,9 @@ static bool has_not_run(struct ug_run *run, const struct ug_thread_rec *rec)
 	    !asleep(&task))
 		return false;
 	return ug_task_switches(&run->t->proc, rec->tid, &now, NULL) == 0 &&
-	       now == rec->switches + 1;
+	       now == rec->switches + 1 &&
+	       ug_task_syscall(&run->t->proc, rec->tid, &sc, NULL) == 0 && !sc.running &&
+	       sc.sp == rec->sp && sc.pc == rec->pc;
 }
 
 /*
@@ -107,7 +119,7 @@ static int stop_one(struct batch *b, pid_t tid, struct ug_error *err)
 	}
 	b->owners++;
 	b->safe &= rec->safe;
-	rec->sampled = ug_task_switches(&b->run->t->proc, tid, &rec->switches, NULL) == 0;
+	sample(b->run, rec, thread);
 	return 0;
 }
 
@@ -263,16 +275,15 @@ int ug_run_attempt(struct ug_run *run, size_t *ret_left, struct ug_error *err)
 static int look_again(struct ug_run *run, struct ug_thread_rec *rec, struct ug_error *err)
 {
 	struct ug_stop_opts opts = { 0 };
-	pid_t tid = rec->tid;
 	struct ug_thread *thread;
 	struct ug_stop *stop;
 	int r = ug_stop_create(&run->t->proc, &opts, &stop, err);
 
 	if (r < 0)
 		return r;
-	r = ug_stop_thread(stop, tid, &thread, err);
+	r = ug_stop_thread(stop, rec->tid, &thread, err);
 	if (r == 0 && ug_run_check(run, thread, err))
-		rec->sampled = ug_task_switches(&run->t->proc, tid, &rec->switches, NULL) == 0;
+		sample(run, rec, thread);
 	else if (r == -ESRCH)
 		rec->in_left = false;
 	ug_stop_resume(stop);

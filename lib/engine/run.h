@@ -20,7 +20,8 @@ struct ug_thread_rec {
 	bool in_bytes;			/* inside bytes of an entry that is to be written */
 	bool in_pad;			/* at or in the far jump of a short entry */
 	bool seen;			/* in the present listing of threads */
-	bool sampled;			/* `switches` is valid */
+	bool sampled;			/* it slept when it was stopped; `switches`, `pc` are valid */
+	ug_raddr_t pc;			/* where, with sp */
 	uint64_t switches;		/* context switches while it was stopped */
 	uint64_t leave_until_ns;	/* class-E sleeper: not stopped singly before */
 	struct ug_stack_report report;	/* of the last check that failed */
