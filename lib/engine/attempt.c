@@ -10,6 +10,9 @@
  *
  * A thread that has not run since its last failed check is not stopped again: the verdict
  * stands, and each stop would restart its timeout (design review, B2).
+ *
+ * Pointers are worked off in slices, each with one listing of the threads, so that the cost
+ * of a round grows with the number of threads and not with its square.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +24,9 @@
 
 /* Listings of threads until nothing new turns up; a thread storm may outrun us. */
 #define MAX_ROUNDS 32
+
+/* How long threads are gathered that are then held together. */
+#define SLICE_NS UINT64_C(2000000)
 
 static bool asleep(const struct ug_task *task)
 {
@@ -75,79 +81,212 @@ static bool leave_alone(struct ug_run *run, struct ug_thread_rec *rec)
 	return ug_now_ns() < rec->leave_until_ns;
 }
 
+/* A pointer that is listed, with the live threads known to hold it. */
+struct group {
+	uint64_t pointer;
+	size_t first, n;		/* of round.owners */
+	unsigned int stopped;		/* owners held and checked in this slice */
+	bool safe;			/* all of them */
+	bool in_slice;
+};
+
+struct owner {
+	uint64_t pointer;
+	pid_t tid;
+	uint64_t start_time;
+};
+
+/* One round over all pending pointers. */
+struct round {
+	struct ug_run *run;
+	struct ug_stop *stop;		/* of the slice under way */
+	UG_VEC(struct owner) owners;	/* by pointer */
+	UG_VEC(struct group) groups;	/* by pointer */
+};
+
+static bool is_live(struct ug_run *run, uint64_t pointer)
+{
+	size_t off;
+	uint8_t byte;
+
+	return ug_table_kill(run->table, run->trans->trans->table_used, pointer, &off, &byte);
+}
+
+/* ---- who is pending ---- */
+
+static int by_pointer(const void *a, const void *b)
+{
+	const struct owner *x = a, *y = b;
+
+	return x->pointer < y->pointer ? -1 : x->pointer > y->pointer;
+}
+
+static int mark_listed(struct ug_run *run, struct ug_error *err)
+{
+	struct ug_tasks tasks = { 0 };
+	int r = ug_tasks_list(&run->t->proc, &tasks, err);
+
+	if (r < 0)
+		return r;
+	ug_vec_for_each(&run->threads, rec)
+		rec->listed = false;
+	for (size_t i = 0; i < tasks.n; i++) {
+		struct ug_thread_rec *rec = ug_run_find(run, tasks.v[i].tid, tasks.v[i].start_time);
+
+		if (rec)
+			rec->listed = !ug_task_skipped(&tasks.v[i]);
+	}
+	ug_tasks_free(&tasks);
+	return 0;
+}
+
+static int group_owners(struct round *rd, struct ug_error *err)
+{
+	if (rd->owners.n)
+		qsort(rd->owners.v, rd->owners.n, sizeof(*rd->owners.v), by_pointer);
+	for (size_t i = 0; i < rd->owners.n; i++) {
+		struct group *g = rd->groups.n ? &rd->groups.v[rd->groups.n - 1] : NULL;
+
+		if (!g || g->pointer != rd->owners.v[i].pointer) {
+			g = ug_vec_add(&rd->groups);
+			if (!g)
+				return ug_err(err, -ENOMEM, "out of memory");
+			g->pointer = rd->owners.v[i].pointer;
+			g->first = i;
+		}
+		g->n++;
+	}
+	return 0;
+}
+
+/* An entry no live thread holds is stale: it waits for the full stop that completes. */
+static int collect_owners(struct round *rd, struct ug_error *err)
+{
+	int r = mark_listed(rd->run, err);
+
+	if (r < 0)
+		return r;
+	ug_vec_for_each(&rd->run->threads, rec) {
+		struct owner *o;
+
+		if (!rec->listed || !is_live(rd->run, rec->pointer))
+			continue;
+		o = ug_vec_add(&rd->owners);
+		if (!o)
+			return ug_err(err, -ENOMEM, "out of memory");
+		*o = (struct owner){ rec->pointer, rec->tid, rec->start_time };
+	}
+	return group_owners(rd, err);
+}
+
 /* Is there any thread to stop for this pointer, or does every verdict stand? */
-static bool worth_stopping(struct ug_run *run, uint64_t pointer)
+static bool worth_stopping(struct round *rd, const struct group *g)
 {
 	bool worth = false;
 
-	ug_vec_for_each(&run->threads, rec) {
-		if (rec->pointer != pointer)
+	for (size_t i = g->first; i < g->first + g->n; i++) {
+		struct ug_thread_rec *rec = ug_run_find(rd->run, rd->owners.v[i].tid,
+							rd->owners.v[i].start_time);
+
+		if (!rec)
 			continue;
-		if (leave_alone(run, rec))
+		if (leave_alone(rd->run, rec))
 			return false;
-		if (!has_not_run(run, rec))
-			worth = true;
+		worth |= !has_not_run(rd->run, rec);
 	}
 	return worth;
 }
 
-struct batch {
-	struct ug_run *run;
-	struct ug_stop *stop;
-	uint64_t pointer;
-	unsigned int owners;	/* live, stopped */
-	bool safe;		/* all of them */
-};
+/* ---- a slice: owners of some pointers held together ---- */
 
-static int stop_one(struct batch *b, pid_t tid, struct ug_error *err)
+static struct group *find_group(struct round *rd, uint64_t pointer)
+{
+	size_t lo = 0, hi = rd->groups.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (rd->groups.v[mid].pointer < pointer)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < rd->groups.n && rd->groups.v[lo].pointer == pointer ? &rd->groups.v[lo] : NULL;
+}
+
+/* Stop and check a thread; it stays held if its pointer belongs to the slice. */
+static int stop_one(struct round *rd, pid_t tid, struct ug_error *err)
 {
 	struct ug_thread_rec *rec;
 	struct ug_thread *thread;
+	struct group *g;
 	int r;
 
-	r = ug_stop_thread(b->stop, tid, &thread, err);
+	r = ug_stop_thread(rd->stop, tid, &thread, err);
 	if (r == -ESRCH)
 		return 0;
 	if (r < 0)
 		return r;
-	rec = ug_run_check(b->run, thread, err);
+	rec = ug_run_check(rd->run, thread, err);
 	if (!rec)
 		return -ENOMEM;
-	if (rec->pointer != b->pointer) {
-		ug_stop_release(b->stop, thread);
+	g = find_group(rd, rec->pointer);
+	if (!g || !g->in_slice) {
+		ug_stop_release(rd->stop, thread);
 		return 0;
 	}
-	b->owners++;
-	b->safe &= rec->safe;
-	sample(b->run, rec, thread);
+	rec->slice = rd->run->slices;
+	g->stopped++;
+	g->safe &= rec->safe;
+	sample(rd->run, rec, thread);
 	return 0;
 }
 
+/* A thread that will not stop in time, or waits for its vfork child, is not switched yet. */
+static bool harmless(int r)
+{
+	return r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK;
+}
+
+static int stop_group(struct round *rd, struct group *g, struct ug_error *err)
+{
+	int r = 0;
+
+	g->in_slice = true;
+	g->safe = true;
+	g->stopped = 0;
+	for (size_t i = g->first; r == 0 && i < g->first + g->n; i++)
+		r = stop_one(rd, rd->owners.v[i].tid, err);
+	if (harmless(r)) {
+		g->safe = false;
+		r = 0;
+	}
+	return r;
+}
+
+/* Nothing of this thread is needed: its pointer is none of the slice, or it is held already. */
+static bool settled(struct round *rd, const struct ug_task *task)
+{
+	const struct ug_thread_rec *rec = ug_run_find(rd->run, task->tid, task->start_time);
+	const struct group *g = rec ? find_group(rd, rec->pointer) : NULL;
+
+	return rec && (!g || !g->in_slice || rec->slice == rd->run->slices);
+}
+
 /*
- * Stop what must be stopped among the threads there are now: those whose pointer is this
- * one or not known. Returns how many were newly stopped, so that the caller lists again
- * until nothing new turns up.
+ * Threads that are not known may hold any pointer: they are stopped to learn it. So is one
+ * that an earlier slice has met, after the owners were collected. Returns how many there
+ * were, so that the caller lists again until nothing new turns up.
  */
-static int stop_owners(struct batch *b, struct ug_error *err)
+static int stop_rest(struct round *rd, struct ug_error *err)
 {
 	struct ug_tasks tasks = { 0 };
-	int added = 0, r;
+	int added = 0, r = ug_tasks_list(&rd->run->t->proc, &tasks, err);
 
-	r = ug_tasks_list(&b->run->t->proc, &tasks, err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < tasks.n; i++) {
-		struct ug_task *task = &tasks.v[i];
-		struct ug_thread_rec *rec;
-
-		if (ug_task_skipped(task))
+	for (size_t i = 0; r == 0 && i < tasks.n; i++) {
+		if (ug_task_skipped(&tasks.v[i]) || settled(rd, &tasks.v[i]))
 			continue;
-		rec = ug_run_find(b->run, task->tid, task->start_time);
-		if (rec && (rec->pointer != b->pointer || rec->seen))
-			continue;
-		r = stop_one(b, task->tid, err);
-		if (r < 0)
-			break;
+		r = stop_one(rd, tasks.v[i].tid, err);
 		added++;
 	}
 	ug_tasks_free(&tasks);
@@ -168,105 +307,89 @@ static int kill_slot(struct ug_run *run, uint64_t pointer, struct ug_error *err)
 	return r;
 }
 
-/* Stop all that hold the pointer; when they are safe, they are switched. */
-static int try_switch(struct ug_run *run, uint64_t pointer, bool *ret_live, struct ug_error *err)
+/* Every live thread is known now, and all that hold a pointer of the slice are held: those
+ * whose holders are all safe are switched. */
+static int switch_slice(struct round *rd, struct ug_error *err)
+{
+	int r = 1;
+
+	for (int round = 0; r > 0; round++)
+		r = round == MAX_ROUNDS ? ug_err(err, -UG_E_UNSTOPPABLE, "threads are created faster "
+						 "than looked at") : stop_rest(rd, err);
+	ug_vec_for_each(&rd->groups, g)
+		if (r == 0 && g->in_slice && g->stopped && g->safe)
+			r = kill_slot(rd->run, g->pointer, err);
+	return harmless(r) ? 0 : r;
+}
+
+/*
+ * Groups from *at on, until enough time has passed for one slice: who is held waits for the
+ * others, so that many running threads are not held at once for long.
+ */
+static int fill_slice(struct round *rd, size_t *at, struct ug_error *err)
+{
+	uint64_t end = ug_now_ns() + SLICE_NS;
+	int r = 0;
+
+	while (r == 0 && *at < rd->groups.n && ug_now_ns() < end) {
+		struct group *g = &rd->groups.v[(*at)++];
+
+		if (!worth_stopping(rd, g))
+			continue;
+		rd->run->attempts++;
+		rd->run->t->report->attempts++;
+		r = stop_group(rd, g, err);
+	}
+	return r;
+}
+
+static int run_slice(struct round *rd, size_t *at, struct ug_error *err)
 {
 	struct ug_stop_opts opts = { 0 };
-	struct batch b = { .run = run, .pointer = pointer, .safe = true };
-	int r;
+	int r = ug_stop_create(&rd->run->t->proc, &opts, &rd->stop, err);
 
-	r = ug_stop_create(&run->t->proc, &opts, &b.stop, err);
 	if (r < 0)
 		return r;
-	ug_vec_for_each(&run->threads, rec)
-		if (rec->pointer == pointer)
-			rec->seen = false;
-	for (int round = 0; (r = stop_owners(&b, err)) > 0; round++)
-		if (round == MAX_ROUNDS) {
-			r = ug_err(err, -UG_E_UNSTOPPABLE, "threads are created faster than looked at");
-			break;
-		}
-	*ret_live = b.owners > 0;
-	if (r == 0 && b.owners && b.safe)
-		r = kill_slot(run, pointer, err);
-	ug_stop_resume(b.stop);
-	ug_stop_destroy(b.stop);
-	run->attempts++;
-	run->t->report->attempts++;
-	/* A thread that would not stop in time has simply not been switched yet. */
-	return r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK ? 0 : r;
+	rd->run->slices++;
+	r = fill_slice(rd, at, err);
+	if (r == 0 && ug_stop_count(rd->stop))
+		r = switch_slice(rd, err);
+	ug_stop_resume(rd->stop);
+	ug_stop_destroy(rd->stop);
+	ug_vec_for_each(&rd->groups, g)
+		g->in_slice = false;
+	return r;
 }
 
-struct pointers {
-	uint64_t *v;
-	size_t n;
-};
-
-static void collect(uint64_t pointer, void *ctx)
+static size_t count_live(struct round *rd)
 {
-	struct pointers *list = ctx;
+	size_t n = 0;
 
-	list->v[list->n++] = pointer;
-}
-
-static bool has_owner(struct ug_run *run, uint64_t pointer)
-{
-	ug_vec_for_each(&run->threads, rec) {
-		struct ug_task task;
-
-		if (rec->pointer == pointer &&
-		    ug_task_read(&run->t->proc, rec->tid, &task, NULL) == 0 &&
-		    task.start_time == rec->start_time && !ug_task_skipped(&task))
-			return true;
-	}
-	return false;
-}
-
-static bool is_live(struct ug_run *run, uint64_t pointer)
-{
-	size_t off;
-	uint8_t byte;
-
-	return ug_table_kill(run->table, run->trans->trans->table_used, pointer, &off, &byte);
-}
-
-static int attempt_each(struct ug_run *run, const struct pointers *list, size_t *ret_left,
-			struct ug_error *err)
-{
-	*ret_left = 0;
-	for (size_t i = 0; i < list->n; i++) {
-		bool live = has_owner(run, list->v[i]);
-		int r;
-
-		if (live && worth_stopping(run, list->v[i])) {
-			r = try_switch(run, list->v[i], &live, err);
-			if (r < 0)
-				return r;
-		}
-		if (live && is_live(run, list->v[i]))
-			(*ret_left)++;
-	}
-	return 0;
+	ug_vec_for_each(&rd->groups, g)
+		n += is_live(rd->run, g->pointer);
+	return n;
 }
 
 int ug_run_attempt(struct ug_run *run, size_t *ret_left, struct ug_error *err)
 {
-	struct pointers list = { 0 };
+	uint64_t began = ug_now_ns();
+	struct round rd = { .run = run };
+	size_t at = 0;
 	int r;
 
 	ug_maps_free(&run->t->maps);
 	r = ug_maps_read(&run->t->proc, &run->t->maps, err);
-	if (r < 0)
-		return r;
-	list.v = calloc(run->table_len / sizeof(uint64_t) + 1, sizeof(uint64_t));
-	if (!list.v)
-		return ug_err(err, -ENOMEM, "out of memory");
-	r = ug_run_unwind(run, err);
 	if (r == 0)
-		r = ug_table_for_each(run->table, run->trans->trans->table_used, collect, &list, err);
+		r = ug_run_unwind(run, err);
 	if (r == 0)
-		r = attempt_each(run, &list, ret_left, err);
-	free(list.v);
+		r = collect_owners(&rd, err);
+	while (r == 0 && at < rd.groups.n && ug_now_ns() < run->t->deadline_ns)
+		r = run_slice(&rd, &at, err);
+	if (r == 0)
+		*ret_left = count_live(&rd);
+	run->round_ns = ug_now_ns() - began;
+	ug_vec_free(&rd.owners);
+	ug_vec_free(&rd.groups);
 	return r;
 }
 

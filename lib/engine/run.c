@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 
+#define MAX_NAP_US 900000
+
 static int load_table(struct ug_run *run, struct ug_error *err)
 {
 	const struct ug_reg_trans *trans = run->trans->trans;
@@ -50,6 +52,7 @@ void ug_run_deinit(struct ug_run *run)
 {
 	ug_checkset_free(&run->cs);
 	ug_vec_free(&run->threads);
+	free(run->index);
 	free(run->table);
 	free(run->hits);
 	free(run->occupied);
@@ -61,11 +64,57 @@ const struct ug_reg_site *ug_run_site(const struct ug_run *run, const struct ug_
 	return ug_registry_site(&run->t->reg, move->func, NULL);
 }
 
+/* ---- records of threads ---- */
+
+static size_t bucket_of(const struct ug_run *run, pid_t tid)
+{
+	return ((uint32_t)tid * UINT32_C(2654435761)) & (run->index_cap - 1);
+}
+
+static void index_record(struct ug_run *run, size_t i)
+{
+	size_t b = bucket_of(run, run->threads.v[i].tid);
+
+	while (run->index[b])
+		b = (b + 1) & (run->index_cap - 1);
+	run->index[b] = (uint32_t)i + 1;
+}
+
+static void reindex(struct ug_run *run)
+{
+	memset(run->index, 0, run->index_cap * sizeof(*run->index));
+	for (size_t i = 0; i < run->threads.n; i++)
+		index_record(run, i);
+}
+
+/* Room for one more at a load of at most one half. */
+static int grow_index(struct ug_run *run)
+{
+	size_t cap = run->index_cap ? run->index_cap * 2 : 256;
+	uint32_t *grown;
+
+	if (2 * (run->threads.n + 1) <= run->index_cap)
+		return 0;
+	grown = calloc(cap, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	free(run->index);
+	run->index = grown;
+	run->index_cap = cap;
+	reindex(run);
+	return 0;
+}
+
 struct ug_thread_rec *ug_run_find(struct ug_run *run, pid_t tid, uint64_t start_time)
 {
-	ug_vec_for_each(&run->threads, rec)
+	if (!run->index_cap)
+		return NULL;
+	for (size_t b = bucket_of(run, tid); run->index[b]; b = (b + 1) & (run->index_cap - 1)) {
+		struct ug_thread_rec *rec = &run->threads.v[run->index[b] - 1];
+
 		if (rec->tid == tid && rec->start_time == start_time)
 			return rec;
+	}
 	return NULL;
 }
 
@@ -75,11 +124,14 @@ static struct ug_thread_rec *record_of(struct ug_run *run, const struct ug_threa
 
 	if (rec)
 		return rec;
+	if (grow_index(run) < 0)
+		return NULL;
 	rec = ug_vec_add(&run->threads);
-	if (rec) {
-		rec->tid = th->tid;
-		rec->start_time = th->start_time;
-	}
+	if (!rec)
+		return NULL;
+	rec->tid = th->tid;
+	rec->start_time = th->start_time;
+	index_record(run, run->threads.n - 1);
 	return rec;
 }
 
@@ -144,7 +196,10 @@ static void drop_unseen(struct ug_run *run)
 	for (size_t i = 0; i < run->threads.n; i++)
 		if (run->threads.v[i].seen)
 			run->threads.v[kept++] = run->threads.v[i];
+	if (kept == run->threads.n)
+		return;
 	run->threads.n = kept;
+	reindex(run);
 }
 
 int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
@@ -215,6 +270,9 @@ void ug_run_back_off(struct ug_run *run, unsigned int round)
 
 	if (run->hot && round < 2000)
 		us = 500 + (long)(round * 2654435761U % 1500);
+	/* Looking at thousands of sleepers must not take a whole processor. */
+	if (us < (long)(run->round_ns / 1000) && us < MAX_NAP_US)
+		us = run->round_ns / 1000 < MAX_NAP_US ? (long)(run->round_ns / 1000) : MAX_NAP_US;
 	run->hot = false;
 	ts = (struct timespec){ .tv_nsec = us * 1000 };
 	nanosleep(&ts, NULL);

@@ -19,7 +19,9 @@ struct ug_thread_rec {
 	bool in_left;			/* inside something that waits to be released */
 	bool in_bytes;			/* inside bytes of an entry that is to be written */
 	bool in_pad;			/* at or in the far jump of a short entry */
-	bool seen;			/* in the present listing of threads */
+	bool seen;			/* in the present full stop */
+	bool listed;			/* alive, when the threads were last listed */
+	uint64_t slice;			/* of attempt.c: the last one it was held in */
 	bool sampled;			/* it slept when it was stopped; `switches`, `pc` are valid */
 	ug_raddr_t pc;			/* where, with sp */
 	uint64_t switches;		/* context switches while it was stopped */
@@ -34,6 +36,8 @@ struct ug_run {
 	struct ug_checkset cs;
 	struct ug_stack_ctx stack;
 	UG_VEC(struct ug_thread_rec) threads;
+	uint32_t *index;		/* of threads by tid: open addressing, 0 is free, else + 1 */
+	size_t index_cap;		/* a power of two, or 0 */
 	uint8_t *table;			/* copy of the table in the target */
 	size_t table_len;		/* capacity; trans->table_used of it hold something */
 	uint64_t *hits;			/* scratch of one check */
@@ -42,6 +46,8 @@ struct ug_run {
 	bool at_once;			/* suspended contexts: no table */
 	bool hot;			/* a thread found unsafe was running, not asleep */
 	unsigned int attempts;
+	uint64_t slices;		/* counted, so that each has a number */
+	uint64_t round_ns;		/* how long the last round of attempts took */
 };
 
 int ug_run_init(struct ug_run *run, struct ug_target *t, uint32_t trans_id,
