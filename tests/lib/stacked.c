@@ -13,6 +13,7 @@
 /* What must come to an end gets as long as a busy machine takes. */
 #define LONG_MS 30000
 #define SHORT_MS 200
+#define POLLS 300
 
 /* What is tested is who waits for whom, not how soon a busy machine stops its threads. */
 #define PAUSE_US 500000
@@ -380,7 +381,7 @@ void stacked_expect_pending(struct stacked *s, unsigned int n)
 {
 	unsigned int now = 0;
 
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < POLLS; i++) {
 		must(s, stacked_wait(s, SHORT_MS), UG_PENDING, "wait", "");
 		now = pending(s);
 		if (now < n)

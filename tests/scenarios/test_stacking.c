@@ -217,6 +217,7 @@ static void test_one_two_three(void **state)
 	stacked_enable(&s, stacked_patch("p1", 1, "f", false));
 	stacked_enter(&s, 0, 'f', 1);
 	stacked_begin_enable(&s, stacked_patch("p2", 2, "f", false));
+	stacked_expect_pending(&s, 1);
 	assert_int_equal(stacked_force(&s), 0);
 	assert_int_equal(s.report.outcome, UG_DONE);
 	assert_int_equal(s.report.forced, 1);
@@ -244,6 +245,7 @@ static void test_forced_replace(void **state)
 	stacked_enable(&s, p1);
 	stacked_enter(&s, 0, 'f', 1);
 	stacked_begin_enable(&s, stacked_patch("p2", 2, "f", true));
+	stacked_expect_pending(&s, 1);
 	assert_int_equal(stacked_force(&s), 0);
 	stacked_expect_patches(&s, "p2 (p1:left:forced)");
 	assert_int_equal(stacked_load(&s, p1, SHORT_MS, 0), -EBUSY);
@@ -265,6 +267,7 @@ static void test_forced_disable(void **state)
 	stacked_enable(&s, stacked_patch("p1", 1, "f", false));
 	stacked_enter(&s, 0, 'f', 1);
 	stacked_begin_disable(&s, "p1");
+	stacked_expect_pending(&s, 1);
 	assert_int_equal(stacked_force(&s), 0);
 	assert_int_equal(s.report.forced, 1);
 	stacked_expect_patches(&s, "(p1:left:forced)");
@@ -282,6 +285,7 @@ static void test_lower_is_waited_for(void **state)
 	stacked_enable(&s, stacked_patch("p1", 1, "fg", false));
 	stacked_enter(&s, 0, 'f', 1);
 	stacked_begin_enable(&s, stacked_patch("p2", 2, "f", false));
+	stacked_expect_pending(&s, 1);
 	assert_int_equal(stacked_force(&s), 0);
 	stacked_begin_disable(&s, "p1");
 	stacked_expect_pending(&s, 1);
