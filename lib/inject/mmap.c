@@ -188,7 +188,7 @@ static bool is_memfd(int dirfd, const char *fd, const char *name)
 
 static int open_fds(struct ug_proc *p, DIR **ret, struct ug_error *err)
 {
-	ug_autoclose int fd = openat(p->dirfd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ug_autoclose int fd = ug_proc_open_mm_file(p->dirfd, "fd", O_RDONLY | O_DIRECTORY);
 
 	*ret = fd >= 0 ? fdopendir(fd) : NULL;
 	if (!*ret)

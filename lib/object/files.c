@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "process/task.h"
 
 struct ug_root *ug_root_create(int fd)
 {
@@ -79,31 +78,4 @@ int ug_open_in_root(int root, const char *path)
 		return ug_open_regular(AT_FDCWD, path);
 	fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 	return reopen_regular(fd);
-}
-
-static int open_of_other_threads(struct ug_proc *p, const char *name, int flags)
-{
-	struct ug_tasks tasks;
-	char path[64];
-	int fd = -1;
-
-	if (ug_tasks_list(p, &tasks, NULL) < 0)
-		return -1;
-	for (size_t i = 0; i < tasks.n && fd < 0; i++) {
-		if (ug_task_skipped(&tasks.v[i]))
-			continue;
-		(void)snprintf(path, sizeof(path), "task/%d/%s", tasks.v[i].tid, name);
-		fd = openat(p->dirfd, path, flags | O_CLOEXEC);
-	}
-	ug_tasks_free(&tasks);
-	return fd;
-}
-
-int ug_open_task_file(struct ug_proc *p, const char *name, int flags)
-{
-	struct ug_task leader;
-
-	if (ug_task_read(p, p->pid, &leader, NULL) < 0 || ug_task_skipped(&leader))
-		return open_of_other_threads(p, name, flags);
-	return openat(p->dirfd, name, flags | O_CLOEXEC);
 }

@@ -131,9 +131,6 @@ int ug_open_regular(int dirfd, const char *path);
 /* The same, with `root` as the root directory for symbolic links; -1 root: our own. */
 int ug_open_in_root(int root, const char *path);
 
-/* Open a file of /proc/PID; of another thread when the group leader has exited. */
-int ug_open_task_file(struct ug_proc *p, const char *name, int flags);
-
 /* ---- debugfile.c ---- */
 
 /* The separate debug file of the object, or NULL. Owned by the object. */

@@ -265,7 +265,7 @@ static int take_mapping(struct search *s, const struct ug_map *m, struct ug_erro
 
 static void read_auxv(struct search *s)
 {
-	ug_autoclose int fd = ug_open_task_file(s->p, "auxv", O_RDONLY);
+	ug_autoclose int fd = ug_proc_open_mm_file(s->p->dirfd, "auxv", O_RDONLY);
 	Elf64_auxv_t v[128];
 	ssize_t n = fd < 0 ? 0 : read(fd, v, sizeof(v));
 
@@ -335,7 +335,7 @@ int ug_objects_load(struct ug_proc *p, const struct ug_maps *maps, struct ug_obj
 		    struct ug_error *err)
 {
 	struct search s = { .p = p, .maps = maps };
-	int fd = ug_open_task_file(p, "root", O_PATH | O_DIRECTORY);
+	int fd = ug_proc_open_mm_file(p->dirfd, "root", O_PATH | O_DIRECTORY);
 	int r;
 
 	s.root = fd >= 0 ? ug_root_create(fd) : NULL;

@@ -26,9 +26,6 @@ pid_t ug_procfile_tid(const char *name);
 /* The error for a failed access to /proc/PID/what. */
 int ug_procfile_error(struct ug_proc *p, ssize_t code, const char *what, struct ug_error *err);
 
-/* Open /proc/PID/name; of a live thread when the group leader has exited (it has no mm). */
-int ug_proc_open_mm_file(int dirfd, const char *name, int flags);
-
 /* Is the mm of our memory descriptor still in use? Not after exec or the last exit. */
 bool ug_proc_mm_alive(const struct ug_proc *p);
 

@@ -18,49 +18,57 @@
 #include "process/internal.h"
 #include "process/task.h"
 
-static char leader_state(int dirfd)
+/* Has this thread (a path below dirfd, with its slash) its memory still? True when in doubt. */
+static bool has_mm(int dirfd, const char *thread)
 {
-	char buf[512];
-	const char *end;
+	char path[48], buf[16];
+	ssize_t n;
 
-	if (ug_procfile_read(dirfd, "stat", buf, sizeof(buf)) < 0)
-		return 'X';
-	end = strrchr(buf, ')');
-	return end && end[1] == ' ' ? end[2] : 'X';
+	(void)snprintf(path, sizeof(path), "%smaps", thread);
+	n = ug_procfile_read(dirfd, path, buf, sizeof(buf));
+	return n != 0 && n != -ESRCH;
 }
 
-/* Through the first thread that still has an mm; exited ones open as empty or fail. */
-static int open_of_any_thread(int dirfd, const char *name, int flags)
+/*
+ * A thread gives its memory up before it becomes a zombie, and a file opened after that is
+ * empty or cannot be opened. So it is asked after the opening.
+ */
+static int open_of_thread(int dirfd, const char *thread, const char *name, int flags)
 {
-	int fd = openat(dirfd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	ug_autoclosedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *de;
-	char path[64], buf[16];
-	int found = -1;
+	char path[64];
+	int fd;
 
-	if (!dir)
-		return -1;
-	while (found < 0 && (de = readdir(dir))) {
-		pid_t tid = ug_procfile_tid(de->d_name);
-
-		if (!tid)
-			continue;
-		(void)snprintf(path, sizeof(path), "task/%d/maps", tid);
-		if (ug_procfile_read(dirfd, path, buf, sizeof(buf)) <= 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "task/%d/%s", tid, name);
-		found = openat(dirfd, path, flags | O_CLOEXEC);
-	}
-	if (found < 0)
-		errno = ESRCH;
-	return found;
+	(void)snprintf(path, sizeof(path), "%s%s", thread, name);
+	fd = openat(dirfd, path, flags | O_CLOEXEC);
+	if (has_mm(dirfd, thread))
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	errno = ESRCH;
+	return -1;
 }
 
 int ug_proc_open_mm_file(int dirfd, const char *name, int flags)
 {
-	if (leader_state(dirfd) == 'Z')
-		return open_of_any_thread(dirfd, name, flags);
-	return openat(dirfd, name, flags | O_CLOEXEC);
+	int tasks, fd = open_of_thread(dirfd, "", name, flags);
+	ug_autoclosedir DIR *dir = NULL;
+	struct dirent *de;
+
+	if (fd >= 0 || errno != ESRCH)
+		return fd;
+	tasks = openat(dirfd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = tasks < 0 ? NULL : fdopendir(tasks);
+	while (fd < 0 && dir && (de = readdir(dir))) {
+		char thread[32];
+
+		if (!ug_procfile_tid(de->d_name))
+			continue;
+		(void)snprintf(thread, sizeof(thread), "task/%.16s/", de->d_name);
+		fd = open_of_thread(dirfd, thread, name, flags);
+	}
+	if (fd < 0)
+		errno = ESRCH;
+	return fd;
 }
 
 bool ug_proc_mm_alive(const struct ug_proc *p)
@@ -71,14 +79,22 @@ bool ug_proc_mm_alive(const struct ug_proc *p)
 	return pread(p->mem_fd, &c, 1, 0) != 0;
 }
 
-static int check_program(struct ug_proc *p, struct ug_error *err)
+/* A thread of the kernel never had a program; a process on its way out has it no more. */
+static int no_program(struct ug_proc *p, const struct ug_task *leader, struct ug_error *err)
+{
+	if (leader->flags & UG_PF_KTHREAD)
+		return ug_err(err, -UG_E_UNSUPPORTED, "process %d is a thread of the kernel: only "
+			      "programs can be patched", p->pid);
+	return ug_err(err, -UG_E_GONE, "process %d has exited, or is about to", p->pid);
+}
+
+static int check_program(struct ug_proc *p, const struct ug_task *leader, struct ug_error *err)
 {
 	ug_autoclose int fd = ug_proc_open_mm_file(p->dirfd, "exe", O_RDONLY);
 	Elf64_Ehdr eh;
 
-	if (fd < 0 && errno == ENOENT)
-		return ug_err(err, -EINVAL, "process %d has no program (a kernel thread, or exiting)",
-			      p->pid);
+	if (fd < 0 && errno == ESRCH)
+		return no_program(p, leader, err);
 	if (fd < 0)
 		return ug_err_errno(err, "cannot open the program of process %d", p->pid);
 	if (pread(fd, &eh, sizeof(eh), 0) != sizeof(eh) || memcmp(eh.e_ident, ELFMAG, SELFMAG))
@@ -126,10 +142,12 @@ static int open_files(struct ug_proc *p, struct ug_error *err)
 	if (r < 0)
 		return r;
 	p->start_time = task.start_time;
-	r = check_program(p, err);
+	r = check_program(p, &task, err);
 	if (r < 0)
 		return r;
 	p->mem_fd = ug_proc_open_mm_file(p->dirfd, "mem", O_RDWR);
+	if (p->mem_fd < 0 && errno == ESRCH)
+		return no_program(p, &task, err);
 	if (p->mem_fd < 0)
 		return ug_err_errno(err, "cannot open the memory of process %d", p->pid);
 	p->pagemap_fd = ug_proc_open_mm_file(p->dirfd, "pagemap", O_RDONLY);
@@ -192,7 +210,7 @@ int ug_proc_check(struct ug_proc *p, struct ug_error *err)
 	if (poll(&pfd, 1, 0) != 0)
 		r = ug_err(err, -UG_E_GONE, "process %d has exited", p->pid);
 	else if (!ug_proc_mm_alive(p))
-		r = ug_err(err, -UG_E_GONE, "process %d runs another program now", p->pid);
+		r = ug_err(err, -UG_E_GONE, "process %d is exiting, or runs another program now", p->pid);
 	if (r && err)
 		err->pid = p->pid;
 	return r;

@@ -40,6 +40,13 @@ void ug_proc_close(struct ug_proc *p);
 int ug_proc_check(struct ug_proc *p, struct ug_error *err) ug_must_check;
 
 /*
+ * Open /proc/PID/name (dirfd: of /proc/PID), a file about memory, descriptors or root; that of a
+ * thread that lives when the group leader has exited, which then has none of them. -1 and errno,
+ * ESRCH when nobody has.
+ */
+int ug_proc_open_mm_file(int dirfd, const char *name, int flags);
+
+/*
  * Tracer of any thread of it other than this process: -UG_E_TRACED naming the tracer, else 0.
  */
 int ug_proc_check_untraced(struct ug_proc *p, struct ug_error *err) ug_must_check;

@@ -10,6 +10,7 @@
 #define UG_PF_EXITING 0x00000004
 #define UG_PF_IO_WORKER 0x00000010
 #define UG_PF_USER_WORKER 0x00004000	/* since 6.4; before, PF_IO_WORKER alone */
+#define UG_PF_KTHREAD 0x00200000
 
 struct ug_task {
 	pid_t tid;

@@ -14,7 +14,7 @@ static void test_open_errors(void **state)
 	assert_int_equal(ug_proc_check(&p, &e), -UG_E_GONE);
 	ug_proc_close(&p);
 	assert_int_equal(ug_proc_open(pid, &p, &e), -UG_E_GONE);
-	assert_int_equal(ug_proc_open(2, &p, &e), -EINVAL);	/* kthreadd */
+	assert_int_equal(ug_proc_open(2, &p, &e), -UG_E_UNSUPPORTED);	/* kthreadd */
 	assert_int_equal(ug_proc_open(-1, &p, &e), -EINVAL);
 }
 
