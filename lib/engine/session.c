@@ -40,14 +40,17 @@ int ug_session_begin(struct ug_target *t, const struct ug_operation *op,
 		r = ug_proc_check_sharers(&t->proc, err);
 	if (r == 0 && t->reg.addr && t->reg.is_copy)
 		r = ug_registry_adopt(&t->proc, &t->reg, err);
-	if (r < 0)
+	if (r < 0) {
+		r = ug_target_reason(t, r, err);
 		ug_target_close(t);
+	}
 	return r;
 }
 
 int ug_session_end(struct ug_target *t, const struct ug_operation *op, int r, struct ug_error *err)
 {
 	t->report->wall_ns = ug_now_ns() - t->began_ns;
+	r = ug_target_reason(t, r, err);
 	if (r < 0 && err)
 		err->pid = op->pid;
 	ug_target_close(t);

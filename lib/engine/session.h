@@ -22,7 +22,7 @@ int ug_session_begin(struct ug_target *t, const struct ug_operation *op,
 		     const struct ug_notify *notify, struct ug_report *report,
 		     struct ug_error *err) ug_must_check;
 
-/* Returns r, the result of the operation. */
+/* Returns r, the result of the operation; -UG_E_GONE when it failed and the target has gone. */
 int ug_session_end(struct ug_target *t, const struct ug_operation *op, int r, struct ug_error *err);
 
 /*

@@ -16,7 +16,7 @@
 
 static bool read_rdfsbase(struct ug_proc *p)
 {
-	ug_autoclose int fd = openat(p->dirfd, "auxv", O_RDONLY | O_CLOEXEC);
+	ug_autoclose int fd = ug_proc_open_mm_file(p->dirfd, "auxv", O_RDONLY);
 	Elf64_auxv_t v[64];
 	ssize_t n;
 
@@ -36,6 +36,17 @@ int ug_target_load_cfi(struct ug_target *t, struct ug_error *err)
 	for (size_t i = 0; r == 0 && i < t->objects.n; i++)
 		r = ug_object_cfi(t->objects.v[i], err);
 	return r;
+}
+
+int ug_target_reason(struct ug_target *t, int r, struct ug_error *err)
+{
+	struct ug_error gone;
+
+	if (r >= 0 || r == -UG_E_GONE || ug_proc_check(&t->proc, &gone) != -UG_E_GONE)
+		return r;
+	if (err)
+		*err = gone;
+	return -UG_E_GONE;
 }
 
 int ug_target_open(pid_t pid, unsigned int what, struct ug_target *ret, struct ug_error *err)
@@ -58,6 +69,7 @@ int ug_target_open(pid_t pid, unsigned int what, struct ug_target *ret, struct u
 		r = ug_stack_main_top(&t.proc, &t.maps, &t.main_stack_top, err);
 	t.rdfsbase = read_rdfsbase(&t.proc);
 	if (r < 0) {
+		r = ug_target_reason(&t, r, err);
 		ug_target_close(&t);
 		if (err)
 			err->pid = pid;

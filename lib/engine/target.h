@@ -45,6 +45,13 @@ int ug_target_open(pid_t pid, unsigned int what, struct ug_target *ret, struct u
 void ug_target_close(struct ug_target *t);
 
 /*
+ * The result r of something that was tried on the target. Whatever went wrong in a process that
+ * has exited meanwhile, or runs another program, went wrong for that reason: then -UG_E_GONE,
+ * and err says so.
+ */
+int ug_target_reason(struct ug_target *t, int r, struct ug_error *err);
+
+/*
  * Open the unwind tables of all objects (idempotent). Slow, so before any stop in which
  * threads are to be unwound, and only then: most loads never need them.
  */
