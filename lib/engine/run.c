@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "inject/seccomp.h"
 
 #define MAX_NAP_US 900000
 
@@ -140,11 +141,15 @@ struct ug_thread_rec *ug_run_check(struct ug_run *run, struct ug_thread *thread,
 {
 	struct ug_thread_rec *rec = record_of(run, thread);
 	struct ug_stack_report report;
+	struct ug_error refusal;
 
 	if (!rec) {
 		(void)ug_err(err, -ENOMEM, "out of memory");
 		return NULL;
 	}
+	/* Told by the one who can still do without; a way back or to the end has to be gone. */
+	if (ug_seccomp_check_restart(&run->t->proc, thread, &refusal) < 0)
+		run->refusal = refusal;
 	memset(run->hits, 0, run->cs.nwords * sizeof(uint64_t));
 	ug_stack_check(&run->stack, thread, &run->cs.ranges, run->tier2, run->hits, run->cs.nitems,
 		       &report);
@@ -217,6 +222,7 @@ int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *e
 	ug_vec_for_each(&run->threads, rec)
 		rec->seen = false;
 	memset(run->occupied, 0, run->cs.nwords * sizeof(uint64_t));
+	run->refusal.code = 0;
 	r = ug_stop_all(stop, visit, run, err);
 	if (r < 0) {
 		ug_stop_destroy(stop);

@@ -45,6 +45,7 @@ struct ug_run {
 	bool tier2;			/* refute hits of the scan by unwinding; ug_run_unwind */
 	bool at_once;			/* suspended contexts: no table */
 	bool hot;			/* a thread found unsafe was running, not asleep */
+	struct ug_error refusal;	/* of the last full stop: this process must not be stopped */
 	unsigned int attempts;
 	uint64_t slices;		/* counted, so that each has a number */
 	uint64_t round_ns;		/* how long the last round of attempts took */

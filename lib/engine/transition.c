@@ -249,6 +249,11 @@ static int may_commit(struct ug_run *run, struct ug_error *err)
 {
 	int r;
 
+	if (run->refusal.code) {
+		if (err)
+			*err = run->refusal;
+		return run->refusal.code;
+	}
 	if (any_in_bytes(run) || pad_in_the_way(run, false))
 		return -EAGAIN;
 	if (!run->at_once)

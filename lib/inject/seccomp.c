@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 
 #include "base/cleanup.h"
 #include "inject/inject.h"
@@ -35,35 +37,45 @@
 #define SOME_ADDR 0x7f0000000000u
 #define SOME_FD 9
 
-enum call_when { ALWAYS, WITH_ANON_NAMES, WITHOUT_ANON_NAMES };
-
-/* As mmap.c makes them; addresses and descriptors are only examples. */
+/* As mmap.c and the engine make them; addresses and descriptors are only examples. */
 static const struct call {
 	const char *name;
 	int nr;
-	enum call_when when;
+	bool named;	/* only where anonymous memory can have a name */
 	uint64_t args[6];
 } calls[] = {
-	{ "mmap(r-x)", SYS_mmap, ALWAYS,
-	  { SOME_ADDR, 4096, PROT_READ | PROT_EXEC, ANON | EXACT, -1UL, 0 } },
-	{ "mmap(rw-)", SYS_mmap, ALWAYS,
-	  { SOME_ADDR, 4096, PROT_READ | PROT_WRITE, ANON | EXACT, -1UL, 0 } },
-	{ "mmap(rw-)", SYS_mmap, ALWAYS,
-	  { 0, 4096, PROT_READ | PROT_WRITE, ANON, -1UL, 0 } },
-	{ "mmap(r--)", SYS_mmap, ALWAYS,
-	  { SOME_ADDR, 4096, PROT_READ, ANON | EXACT, -1UL, 0 } },
-	{ "munmap", SYS_munmap, ALWAYS, { SOME_ADDR, 4096 } },
-	{ "close", SYS_close, ALWAYS, { SOME_FD } },
-	{ "prctl(PR_SET_VMA)", SYS_prctl, WITH_ANON_NAMES,
-	  { PR_SET_VMA, PR_SET_VMA_ANON_NAME, SOME_ADDR, 4096, SOME_ADDR } },
-	{ "memfd_create", SYS_memfd_create, WITHOUT_ANON_NAMES,
-	  { SOME_ADDR, MFD_CLOEXEC | MFD_NOEXEC_SEAL } },
-	{ "memfd_create", SYS_memfd_create, WITHOUT_ANON_NAMES, { SOME_ADDR, MFD_CLOEXEC } },
-	{ "ftruncate", SYS_ftruncate, WITHOUT_ANON_NAMES, { SOME_FD, 4096 } },
-	{ "mmap(memfd)", SYS_mmap, WITHOUT_ANON_NAMES,
+	{ "memfd_create", SYS_memfd_create, false, { SOME_ADDR, MFD_CLOEXEC | MFD_NOEXEC_SEAL } },
+	{ "memfd_create", SYS_memfd_create, false, { SOME_ADDR, MFD_CLOEXEC } },
+	{ "ftruncate", SYS_ftruncate, false, { SOME_FD, 4096 } },
+	{ "mmap(r-x)", SYS_mmap, false,
+	  { SOME_ADDR, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | EXACT, SOME_FD, 0 } },
+	{ "mmap(rw-)", SYS_mmap, false,
 	  { SOME_ADDR, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | EXACT, SOME_FD, 0 } },
-	{ "rt_sigreturn", SYS_rt_sigreturn, ALWAYS, { 0 } },
-	{ "restart_syscall", SYS_restart_syscall, ALWAYS, { 0 } },
+	{ "mmap(r--)", SYS_mmap, false,
+	  { SOME_ADDR, 4096, PROT_READ, MAP_PRIVATE | EXACT, SOME_FD, 0 } },
+	{ "mmap(r-x)", SYS_mmap, false,
+	  { SOME_ADDR, 4096, PROT_READ | PROT_EXEC, ANON | EXACT, -1UL, 0 } },
+	{ "mmap(rw-)", SYS_mmap, false,
+	  { SOME_ADDR, 4096, PROT_READ | PROT_WRITE, ANON | EXACT, -1UL, 0 } },
+	{ "mmap(rw-)", SYS_mmap, false, { 0, 4096, PROT_READ | PROT_WRITE, ANON, -1UL, 0 } },
+	{ "mmap(r--)", SYS_mmap, false, { SOME_ADDR, 4096, PROT_READ, ANON | EXACT, -1UL, 0 } },
+	{ "munmap", SYS_munmap, false, { SOME_ADDR, 4096 } },
+	{ "close", SYS_close, false, { SOME_FD } },
+	{ "prctl(PR_SET_VMA)", SYS_prctl, true,
+	  { PR_SET_VMA, PR_SET_VMA_ANON_NAME, SOME_ADDR, 4096, SOME_ADDR } },
+	{ "rt_sigreturn", SYS_rt_sigreturn, false, { 0 } },
+	{ "restart_syscall", SYS_restart_syscall, false, { 0 } },
+};
+
+static const struct call restart = { "restart_syscall", SYS_restart_syscall, false, { 0 } };
+
+/* What is asked of each filter of a thread. */
+struct question {
+	const struct call *calls;
+	size_t n;
+	const struct ug_gadgets *g;	/* may be NULL */
+	uint64_t pc;			/* of the thread */
+	bool anon_names;
 };
 
 bool ug_anon_names_known(void)
@@ -78,25 +90,34 @@ bool ug_anon_names_known(void)
 	return known;
 }
 
-/* The first call of the table that the filter does not let pass, or NULL. Logging is harmless. */
-static const struct call *forbidden(const struct sock_filter *prog, size_t len,
-				    const struct ug_gadgets *g, bool anon_names)
+/* Behind the instruction from which the call would be made. */
+static uint64_t call_site(const struct question *q, int nr)
 {
-	for (size_t i = 0; i < UG_ARRAY_SIZE(calls); i++) {
-		struct seccomp_data d = { .nr = calls[i].nr, .arch = AUDIT_ARCH_X86_64 };
+	if (nr == SYS_restart_syscall)
+		return q->pc;
+	if (!q->g)
+		return 0;
+	return nr == SYS_rt_sigreturn ? q->g->sigreturn + q->g->sigreturn_len :
+					q->g->syscall_ret + UG_SYSCALL_INSN_LEN;
+}
+
+/* The first of the calls that the filter does not let pass, or NULL. Logging is harmless. */
+static const struct call *forbidden(const struct sock_filter *prog, size_t len,
+				    const struct question *q)
+{
+	for (size_t i = 0; i < q->n; i++) {
+		const struct call *call = &q->calls[i];
+		struct seccomp_data d = { .nr = call->nr, .arch = AUDIT_ARCH_X86_64 };
 		uint32_t action;
 
-		if (calls[i].when == (anon_names ? WITHOUT_ANON_NAMES : WITH_ANON_NAMES))
+		if (call->named && !q->anon_names)
 			continue;
-		if (g && d.nr == SYS_rt_sigreturn)
-			d.instruction_pointer = g->sigreturn + g->sigreturn_len;
-		else if (g && d.nr != SYS_restart_syscall)
-			d.instruction_pointer = g->syscall_ret + UG_SYSCALL_INSN_LEN;
+		d.instruction_pointer = call_site(q, call->nr);
 		for (unsigned int k = 0; k < 6; k++)
-			d.args[k] = calls[i].args[k];
+			d.args[k] = call->args[k];
 		action = ug_seccomp_run(prog, len, &d) & SECCOMP_RET_ACTION_FULL;
 		if (action != SECCOMP_RET_ALLOW && action != SECCOMP_RET_LOG)
-			return &calls[i];
+			return call;
 	}
 	return NULL;
 }
@@ -132,9 +153,18 @@ static int refuse(struct ug_error *err, pid_t pid, pid_t tid, const char *what)
 	return ug_err_thread(err, pid, tid), -UG_E_SECCOMP;
 }
 
+/* No exception from this one: it is not our call, and comes when we are gone. */
+static int refuse_restart(struct ug_error *err, pid_t pid, pid_t tid)
+{
+	ug_err(err, -UG_E_SECCOMP,
+	       "a seccomp filter of process %d forbids restart_syscall, which the kernel makes for a "
+	       "thread that was stopped in poll, nanosleep or futex: allow it", pid);
+	return ug_err_thread(err, pid, tid), -UG_E_SECCOMP;
+}
+
 /* The filter number i. 1: there is none. */
-static int check_one(struct ug_proc *p, pid_t tid, unsigned long i, const struct ug_gadgets *g,
-		     bool anon_names, struct ug_error *err)
+static int check_one(struct ug_proc *p, pid_t tid, unsigned long i, const struct question *q,
+		     struct ug_error *err)
 {
 	long n = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, i, NULL);
 	ug_autofree struct sock_filter *prog = NULL;
@@ -154,14 +184,15 @@ static int check_one(struct ug_proc *p, pid_t tid, unsigned long i, const struct
 	if (n > BPF_MAXINSNS || ptrace(PTRACE_SECCOMP_GET_FILTER, tid, i, prog) != n)
 		return ug_err(err, -UG_E_SECCOMP, "the seccomp filters of thread %d are changing",
 			      tid);
-	call = forbidden(prog, (size_t)n, g, anon_names);
+	call = forbidden(prog, (size_t)n, q);
+	if (call && call->nr == SYS_restart_syscall)
+		return refuse_restart(err, p->pid, tid);
 	return call ? refuse(err, p->pid, tid, call->name) : 0;
 }
 
-int ug_seccomp_check_at(struct ug_proc *p, pid_t tid, const struct ug_gadgets *g,
+static int check_thread(struct ug_proc *p, pid_t tid, const struct question *q,
 			struct ug_error *err)
 {
-	bool anon_names;
 	int mode, ret;
 
 	ret = seccomp_mode(p, tid, &mode, err);
@@ -169,16 +200,48 @@ int ug_seccomp_check_at(struct ug_proc *p, pid_t tid, const struct ug_gadgets *g
 		return ret;
 	if (mode == SECCOMP_MODE_STRICT)
 		return refuse(err, p->pid, tid, "everything but read and write (strict mode)");
-	anon_names = ug_anon_names_known();
 	for (unsigned long i = 0; i < FILTERS_MAX; i++) {
-		ret = check_one(p, tid, i, g, anon_names, err);
+		ret = check_one(p, tid, i, q, err);
 		if (ret)
 			return ret > 0 ? 0 : ret;
 	}
 	return refuse(err, p->pid, tid, "something in more filters than can be examined");
 }
 
+int ug_seccomp_check_at(struct ug_proc *p, pid_t tid, const struct ug_gadgets *g,
+			struct ug_error *err)
+{
+	const struct question q = { .calls = calls, .n = UG_ARRAY_SIZE(calls), .g = g,
+				    .anon_names = ug_anon_names_known() };
+
+	return check_thread(p, tid, &q, err);
+}
+
 int ug_seccomp_check(struct ug_proc *p, pid_t tid, struct ug_error *err)
 {
 	return ug_seccomp_check_at(p, tid, NULL, err);
+}
+
+/*
+ * Only a thread that an interrupt has found in poll, nanosleep, futex... is asked, and only
+ * one with filters pays for more than one ptrace request: this happens in stops.
+ */
+int ug_seccomp_check_restart(struct ug_proc *p, struct ug_thread *t, struct ug_error *err)
+{
+	const struct question q = { .calls = &restart, .n = 1, .pc = t->regs.rip };
+	long n;
+	int ret;
+
+	if ((int64_t)t->regs.rax != -UG_ERESTART_RESTARTBLOCK || (int64_t)t->regs.orig_rax < 0)
+		return 0;
+	n = ptrace(PTRACE_SECCOMP_GET_FILTER, t->tid, 0, NULL);
+	if (n < 0 && (errno == EINVAL || errno == ENOENT || errno == EIO))
+		return 0;	/* no filters, or a kernel that has none */
+	ret = check_thread(p, t->tid, &q, err);
+	if (ret != -UG_E_SECCOMP)
+		return ret;
+	if (ptrace(PTRACE_POKEUSER, t->tid, offsetof(struct user, regs.rax),
+		   (void *)(intptr_t)-UG_ERESTARTNOHAND) == 0)
+		t->regs.rax = (uint64_t)-UG_ERESTARTNOHAND;
+	return ret;
 }

@@ -10,7 +10,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 
-#include "process/proc.h"
+#include "process/stop.h"
 
 /* Run one filter; returns the SECCOMP_RET_* word, SECCOMP_RET_KILL_PROCESS when malformed. */
 uint32_t ug_seccomp_run(const struct sock_filter *prog, size_t len, const struct seccomp_data *data);
@@ -22,5 +22,13 @@ uint32_t ug_seccomp_run(const struct sock_filter *prog, size_t len, const struct
  * Without the privilege to read filters (CAP_SYS_ADMIN): -UG_E_SECCOMP saying so.
  */
 int ug_seccomp_check(struct ug_proc *p, pid_t tid, struct ug_error *err) ug_must_check;
+
+/*
+ * A thread that a stop has found in poll, nanosleep, futex... goes on by restart_syscall(2).
+ * If its filters forbid that it would be killed now, for it never made that call before. Then
+ * its own call is made to start anew (with its full timeout), and the answer is -UG_E_SECCOMP:
+ * stop it no more. To be called in each stop of such a thread, before it is let go.
+ */
+int ug_seccomp_check_restart(struct ug_proc *p, struct ug_thread *t, struct ug_error *err);
 
 #endif
