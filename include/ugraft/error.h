@@ -55,6 +55,7 @@ enum ug_exit {
 	X(NO_THREAD, FAILED, EAGAIN, "no thread can be borrowed at the moment")                    \
 	X(REMOTE_CALL, FAILED, EIO, "a system call made in the process failed")                    \
 	X(NO_ROOM, FAILED, ENOMEM, "no free address range near the object")                        \
+	X(LIMIT, REFUSED, ENOMEM, "a resource limit of the process leaves no room for the patch")  \
 	X(UNREADABLE, FAILED, EIO, "memory of the process cannot be read")                         \
 	X(UNWRITABLE, FAILED, EIO, "memory of the process cannot be written")                      \
 	X(BAD_PATCH, FAILED, EINVAL, "the patch file is malformed")                                \

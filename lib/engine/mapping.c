@@ -2,9 +2,12 @@
 #include "engine/mapping.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -16,6 +19,11 @@
 
 static int failed(struct ug_error *err, const char *call, int64_t ret)
 {
+	if (ret == -ENOMEM || ret == -EMFILE || ret == -ENFILE)
+		return ug_err(err, -UG_E_LIMIT, "%s in the process failed (%s): raise its limit of %s",
+			      call, strerror((int)-ret), ret == -ENOMEM ?
+			      "address space (RLIMIT_AS) or mappings (vm.max_map_count)" :
+			      "open files (RLIMIT_NOFILE)");
 	return ug_err(err, -UG_E_REMOTE_CALL, "%s in the process failed: %s", call,
 		      strerror((int)-ret));
 }
@@ -123,6 +131,31 @@ static int map_all(struct ug_target *t, struct ug_remote *r, int64_t fd, const s
 	return e;
 }
 
+/*
+ * Our memory is a file to the kernel. Growing it over the limit of the process does not only
+ * fail: it sends SIGXFSZ, which kills.
+ */
+static int check_file_size(struct ug_target *t, size_t size, struct ug_error *err)
+{
+	int fd = openat(t->proc.dirfd, "limits", O_RDONLY | O_CLOEXEC);
+	ug_autofclose FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+	unsigned long long limit;
+	char line[256];
+
+	if (!f) {
+		if (fd >= 0)
+			close(fd);
+		return ug_err(err, -UG_E_GONE, "process %d is gone", t->proc.pid);
+	}
+	/* "unlimited" is no number */
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "Max file size %llu", &limit) == 1 && limit < size)
+			return ug_err(err, -UG_E_LIMIT, "process %d may not make files of %zu bytes, as "
+				      "which the kernel counts the memory of a patch: raise its "
+				      "RLIMIT_FSIZE", t->proc.pid, size);
+	return 0;
+}
+
 int ug_mapping_create(struct ug_target *t, const struct ug_mapping *v, size_t n,
 		      struct ug_error *err)
 {
@@ -133,7 +166,9 @@ int ug_mapping_create(struct ug_target *t, const struct ug_mapping *v, size_t n,
 
 	for (size_t i = 0; i < n; i++)
 		size += v[i].len;
-	r = open_remote(t, &remote, err);
+	r = check_file_size(t, size, err);
+	if (r == 0)
+		r = open_remote(t, &remote, err);
 	if (r < 0)
 		return r;
 	r = make_memfd(remote, size, &fd, err);
