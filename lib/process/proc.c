@@ -148,6 +148,11 @@ static int open_files(struct ug_proc *p, struct ug_error *err)
 	p->mem_fd = ug_proc_open_mm_file(p->dirfd, "mem", O_RDWR);
 	if (p->mem_fd < 0 && errno == ESRCH)
 		return no_program(p, &task, err);
+	/* Its program could be opened, so we may trace it; the mode of the file is 0600. */
+	if (p->mem_fd < 0 && errno == EACCES)
+		return ug_err(err, -EACCES, "cannot open the memory of process %d, which belongs to "
+			      "another user: CAP_DAC_OVERRIDE is needed besides CAP_SYS_PTRACE",
+			      p->pid);
 	if (p->mem_fd < 0)
 		return ug_err_errno(err, "cannot open the memory of process %d", p->pid);
 	p->pagemap_fd = ug_proc_open_mm_file(p->dirfd, "pagemap", O_RDONLY);
@@ -236,8 +241,8 @@ int ug_proc_check_untraced(struct ug_proc *p, struct ug_error *err)
 
 		if (tracer <= 0 || is_ours(tracer))
 			continue;
-		(void)ug_err(err, -UG_E_TRACED, "process %d is traced by process %d", p->pid,
-			     tracer);
+		(void)ug_err(err, -UG_E_TRACED, "process %d is traced by process %d: end that "
+			     "debugger first", p->pid, tracer);
 		r = -UG_E_TRACED;
 		(void)ug_err_thread(err, p->pid, tasks.v[i].tid);
 		break;

@@ -59,11 +59,11 @@ static int report(struct ug_proc *p, pid_t other, struct ug_error *err)
 	int code = any_in_vfork(p) ? -UG_E_VFORK : -UG_E_SHARED_MM;
 
 	if (code == -UG_E_VFORK)
-		(void)ug_err(err, code, "a thread of process %d waits for its vfork child %d",
-			     p->pid, other);
+		(void)ug_err(err, code, "a thread of process %d waits for its vfork child %d: try again "
+			     "when that has ended", p->pid, other);
 	else
-		(void)ug_err(err, code, "process %d shares its memory with process %d", p->pid,
-			     other);
+		(void)ug_err(err, code, "process %d shares its memory with process %d, which cannot be "
+			     "patched with it", p->pid, other);
 	if (err)
 		err->pid = p->pid;
 	return code;

@@ -23,7 +23,8 @@ bool ug_cure_enabled = true;
 static int refuse(struct ug_proc *p, pid_t tid, int code, pid_t tracer, struct ug_error *err)
 {
 	if (tracer > 0)
-		(void)ug_err(err, code, "process %d is traced by process %d", p->pid, tracer);
+		(void)ug_err(err, code, "process %d is traced by process %d: end that debugger first",
+			     p->pid, tracer);
 	else
 		(void)ug_err(err, code, "cannot trace thread %d of process %d: %s", tid, p->pid,
 			     strerror(-code));
