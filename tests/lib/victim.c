@@ -51,18 +51,45 @@ static int check_thread(pid_t pid, const char *tid, char *why, size_t size)
 	return 0;
 }
 
+static bool is_dead(pid_t pid, const char *tid)
+{
+	char path[400], text[4096], value[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, tid);
+	return read_file(path, text, sizeof(text)) < 0 ||
+	       (status_field(text, "State:\t", value, sizeof(value)) && strchr("ZX", value[0]));
+}
+
+/*
+ * A thread that lives, -1 when there is none. The first one may have ended before the others:
+ * it stays a zombie, without memory and descriptors, until they end.
+ */
+static pid_t live_thread(pid_t pid)
+{
+	char path[64];
+	struct dirent *e;
+	pid_t tid = -1;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && tid < 0 && (e = readdir(dir)))
+		if (e->d_name[0] != '.' && !is_dead(pid, e->d_name))
+			tid = atoi(e->d_name);
+	if (dir)
+		closedir(dir);
+	return tid;
+}
+
 int victim_alive(pid_t pid, char *why, size_t size)
 {
-	char path[64], text[4096], value[64];
+	char path[64];
 	struct dirent *e;
 	DIR *dir;
 	int r = 0;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
-	if (read_file(path, text, sizeof(text)) < 0)
-		return complain(why, size, "process %d is gone", pid);
-	if (status_field(text, "State:\t", value, sizeof(value)) && strchr("ZX", value[0]))
-		return complain(why, size, "process %d is dead: %s", pid, value);
+	if (live_thread(pid) < 0)
+		return complain(why, size, "process %d is dead or gone", pid);
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	dir = opendir(path);
 	if (!dir)
@@ -123,12 +150,13 @@ static bool parse_line(const char *line, struct victim_map *m)
 static int read_maps(pid_t pid, struct victim_state *st, char *why, size_t size)
 {
 	char path[64], line[600];
+	pid_t tid = live_thread(pid);
 	int mem;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", pid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/mem", pid, tid);
 	mem = open(path, O_RDONLY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/maps", pid, tid);
 	f = fopen(path, "re");
 	if (mem < 0 || !f)
 		return complain(why, size, "cannot look at process %d", pid);
@@ -154,11 +182,12 @@ static int read_maps(pid_t pid, struct victim_state *st, char *why, size_t size)
 static unsigned int count_fds(pid_t pid, unsigned int *ret_all)
 {
 	unsigned int ours = 0, all = 0;
+	pid_t tid = live_thread(pid);
 	char path[400], target[200];
 	struct dirent *e;
 	DIR *dir;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/fd", pid, tid);
 	dir = opendir(path);
 	while (dir && (e = readdir(dir))) {
 		ssize_t n;
@@ -166,7 +195,7 @@ static unsigned int count_fds(pid_t pid, unsigned int *ret_all)
 		if (e->d_name[0] == '.')
 			continue;
 		all++;
-		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, e->d_name);
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/fd/%s", pid, tid, e->d_name);
 		n = readlink(path, target, sizeof(target) - 1);
 		if (n > 0) {
 			target[n] = 0;

@@ -7,8 +7,10 @@
  * killat -w COMM ...	count only the calls of processes with that name, kill only the one which
  *			makes the N-th; the others go on, and CMD's exit status is printed, too
  * killat -s SIGNAL ...	with -w: send that signal instead (19: SIGSTOP)
+ * killat -x SCRIPT ...	kill nobody: run SCRIPT by sh(1) while the one that makes the N-th call is
+ *			held before it; then let all go on untraced, and print CMD's exit status
  *
- * The name of the fatal call is printed. Exit: 0 killed, 3 CMD ended before, 1 error.
+ * The name of the N-th call is printed. Exit: 0 killed or done, 3 CMD ended before, 1 error.
  * Processes that CMD itself traces are not touched, unless they are its children.
  */
 #include <errno.h>
@@ -20,6 +22,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TRACKED_MAX 256
@@ -34,6 +37,7 @@ static unsigned long count, fatal;
 static bool from_ptrace, counting, print_count, started;
 static const char *only;	/* -w */
 static int signo = SIGKILL;	/* -s */
+static const char *script;	/* -x */
 
 static const char *call_name(long nr)
 {
@@ -159,16 +163,29 @@ static void let_go(pid_t tid, int status)
 	ptrace(PTRACE_DETACH, tid, 0, signal_stop ? (long)WSTOPSIG(status) : 0);
 }
 
+/* What the script has set off needs a moment to happen, or to get stuck in a stop. */
+static void run_script(void)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+
+	if (system(script) != 0)
+		printf("the script failed\n");
+	nanosleep(&moment, NULL);
+}
+
 /*
- * Signal the process of `tid`, let all others go their way, and tell how CMD ends. Its
- * parent learns of a death only when we have reaped it.
+ * Signal the process of `tid`, or run the script; let all go their way, and tell how CMD
+ * ends. Its parent learns of a death only when we have reaped it.
  */
-static int signal_one(pid_t tid, pid_t first)
+static int disturb(pid_t tid, pid_t first)
 {
 	int status;
 	pid_t pid;
 
-	kill(tid, signo);
+	if (script)
+		run_script();
+	else
+		kill(tid, signo);
 	for (size_t i = 0; i < n_tracked; i++)
 		if (ptrace(PTRACE_DETACH, tracked[i], 0, 0))
 			ptrace(PTRACE_INTERRUPT, tracked[i], 0, 0);
@@ -193,8 +210,8 @@ static int trace(pid_t first)
 		if (WIFSTOPPED(status)) {
 			add(tid);
 			if (handle(tid, status)) {
-				if (only)
-					return signal_one(tid, first);
+				if (only || script)
+					return disturb(tid, first);
 				kill_all();
 				return 0;
 			}
@@ -233,7 +250,7 @@ int main(int argc, char **argv)
 	pid_t pid;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+cps:w:")) != -1) {
+	while ((opt = getopt(argc, argv, "+cps:w:x:")) != -1) {
 		if (opt == '?')
 			return 1;
 		print_count |= opt == 'c';
@@ -242,11 +259,13 @@ int main(int argc, char **argv)
 			only = optarg;
 		if (opt == 's')
 			signo = atoi(optarg);
+		if (opt == 'x')
+			script = optarg;
 	}
 	if (!print_count && optind < argc)
 		fatal = strtoul(argv[optind++], NULL, 10);
 	if (optind >= argc || (!print_count && !fatal)) {
-		fprintf(stderr, "usage: killat [-p] [-w COMM [-s SIGNAL]] N|-c CMD ARGS...\n");
+		fprintf(stderr, "usage: killat [-p] [-w COMM [-s SIGNAL]] [-x SCRIPT] N|-c CMD ARGS...\n");
 		return 1;
 	}
 	pid = start(argv + optind);
