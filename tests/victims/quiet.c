@@ -11,9 +11,14 @@
  *	strict		seccomp strict mode
  *	mdwe		PR_SET_MDWE: no memory that is or was writable becomes executable
  *	nowx		the same by a seccomp filter, as MemoryDenyWriteExecute= has it
- *	nommap		a seccomp filter that kills who maps memory
- *	exit N, exec N	after N microseconds it exits, or executes itself (with mode plain)
- *	fork		forks children that exit, again and again, instead of waiting
+ *	allow		a seccomp filter that allows everything
+ *	forbid N	a seccomp filter that kills who makes system call N
+ *	deny N		one by which system call N fails with EPERM
+ *	thread N	as forbid, for a second thread only, which sleeps
+ *	hidden		PR_SET_DUMPABLE 0: not to be looked at by others of its user
+ *	mode32		a second thread executes 32-bit code
+ *	sharer		another process shares its memory
+ *	vfork		it waits for a vfork child, which sleeps; does not answer
  *
  * The functions of quiet_forms.S are of the kinds that cannot be replaced.
  */
@@ -22,6 +27,9 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,8 +38,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef PR_SET_MDWE
@@ -148,45 +154,97 @@ static int no_wx(void)
 	return filter(code, sizeof(code) / sizeof(code[0]));
 }
 
-static int no_mmap(void)
+static int forbid(unsigned int nr, unsigned int action)
 {
-	static const struct sock_filter code[] = {
+	const struct sock_filter code[] = {
 		LOAD(nr),
-		SKIP_UNLESS(SYS_mmap, 1),
-		RET(SECCOMP_RET_KILL_PROCESS),
+		SKIP_UNLESS(nr, 1),
+		RET(action),
 		RET(SECCOMP_RET_ALLOW),
 	};
 
 	return filter(code, sizeof(code) / sizeof(code[0]));
 }
 
-static void pause_us(long us)
+static int allow_all(void)
 {
-	struct timespec ts = { .tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000 };
+	static const struct sock_filter code[] = { RET(SECCOMP_RET_ALLOW) };
 
-	nanosleep(&ts, NULL);
+	return filter(code, 1);
 }
 
-/* The children call the function, too: a copy of a half-patched process must work. */
-static void fork_for_ever(void)
+static void *sleep_confined(void *arg)
 {
-	int (*volatile call)(int) = answer;
+	const unsigned int *nr = arg;
 
-	for (;;) {
-		pid_t pid = fork();
-		int status = 0, value;
-
-		if (pid == 0) {
-			value = call(0);
-			_exit(value == 41 || value == 1041 ? 0 : 1);
-		}
-		if (pid > 0 && (waitpid(pid, &status, 0) != pid || status != 0))
-			_exit(3);
-		pause_us(200);
-	}
+	if (forbid(*nr, SECCOMP_RET_KILL_PROCESS) < 0)
+		_exit(77);
+	say("ready\n");
+	for (;;)
+		(void)poll(NULL, 0, 1000000);
+	return NULL;
 }
 
-static int enter(const char *mode)
+/* It says "ready" itself, when it has its filter. */
+static int start_confined(unsigned int nr)
+{
+	static unsigned int forbidden;
+	pthread_t t;
+
+	forbidden = nr;
+	return pthread_create(&t, NULL, sleep_confined, &forbidden) ? -1 : 0;
+}
+
+static int sleep_on(void *arg)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		(void)poll(NULL, 0, -1);
+	return 0;
+}
+
+static int share_memory(void)
+{
+	static char stack[65536];
+
+	return clone(sleep_on, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
+}
+
+static int wait_for_vfork(void)
+{
+	say("ready\n");
+	if (vfork() == 0)
+		sleep_on(NULL);
+	return -1;
+}
+
+/* `jmp .` in both modes, reached by a far jump to the 32-bit code segment. */
+static void *spin_in_32(void *arg)
+{
+	const struct { uint32_t offset; uint16_t segment; } to = {
+		(uint32_t)(uintptr_t)arg, 0x23,
+	};
+
+	__asm__ volatile("ljmp *%0" : : "m"(to));
+	return NULL;
+}
+
+static int enter_32(void)
+{
+	static const unsigned char spin[] = { 0xeb, 0xfe };
+	unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	pthread_t t;
+
+	if (code == MAP_FAILED)
+		return -1;
+	memcpy(code, spin, sizeof(spin));
+	if (mprotect(code, 4096, PROT_READ | PROT_EXEC) < 0)
+		return -1;
+	return pthread_create(&t, NULL, spin_in_32, code) ? -1 : 0;
+}
+
+static int enter(const char *mode, unsigned int nr)
 {
 	if (strcmp(mode, "crowded") == 0)
 		return crowd();
@@ -196,36 +254,39 @@ static int enter(const char *mode)
 		return prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
 	if (strcmp(mode, "nowx") == 0)
 		return no_wx();
-	if (strcmp(mode, "nommap") == 0)
-		return no_mmap();
+	if (strcmp(mode, "allow") == 0)
+		return allow_all();
+	if (strcmp(mode, "forbid") == 0)
+		return forbid(nr, SECCOMP_RET_KILL_PROCESS);
+	if (strcmp(mode, "deny") == 0)
+		return forbid(nr, SECCOMP_RET_ERRNO | EPERM);
+	if (strcmp(mode, "thread") == 0)
+		return start_confined(nr);
+	if (strcmp(mode, "mode32") == 0)
+		return enter_32();
+	if (strcmp(mode, "sharer") == 0)
+		return share_memory();
+	if (strcmp(mode, "vfork") == 0)
+		return wait_for_vfork();
+	if (strcmp(mode, "hidden") == 0)
+		return prctl(PR_SET_DUMPABLE, 0);
 	return 0;
 }
 
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "plain";
-	long n = argc > 2 ? atol(argv[2]) : 0;
+	unsigned int nr = argc > 2 ? (unsigned int)atoi(argv[2]) : 0;
 
 	/* In strict mode nothing may be looked up any more. */
 	if (strcmp(mode, "strict") == 0)
 		say("ready\n");
-	if (enter(mode) < 0) {
+	if (enter(mode, nr) < 0) {
 		say("unsupported\n");
 		return 77;
 	}
-	if (strcmp(mode, "strict") != 0)
+	if (strcmp(mode, "strict") != 0 && strcmp(mode, "thread") != 0)
 		say("ready\n");
-	if (strcmp(mode, "fork") == 0)
-		fork_for_ever();
-	if (strcmp(mode, "exit") == 0) {
-		pause_us(n);
-		return 0;
-	}
-	if (strcmp(mode, "exec") == 0) {
-		pause_us(n);
-		execl("/proc/self/exe", argv[0], "plain", NULL);
-		return 1;
-	}
 	serve(strcmp(mode, "strict") != 0);
 	return 0;
 }
