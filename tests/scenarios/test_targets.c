@@ -172,19 +172,17 @@ static void test_kernel_thread(void **state)
 	assert_fails(2, -UG_E_UNSUPPORTED, "kernel thread");
 }
 
-/* Kernels without 32-bit emulation say ENOEXEC; some hypervisors have no such segment. */
-static bool is_executable(const char *path, const char *arg)
+/* Kernels without 32-bit emulation say ENOEXEC. */
+static bool is_executable(const char *path)
 {
-	char *argv[] = { (char *)(uintptr_t)path, (char *)(uintptr_t)arg, NULL };
-	int status = 0;
+	char *argv[] = { (char *)(uintptr_t)path, NULL };
 	pid_t pid;
 
 	if (posix_spawn(&pid, path, NULL, NULL, argv, NULL) != 0)
 		return false;
-	nap_us(100000);
 	kill(pid, SIGKILL);
-	(void)waitpid(pid, &status, 0);
-	return !WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV;
+	(void)waitpid(pid, NULL, 0);
+	return true;
 }
 
 static void test_32_bit(void **state)
@@ -193,7 +191,7 @@ static void test_32_bit(void **state)
 	struct victim_state before;
 	char why[512];
 
-	if (!is_executable(argv[0], NULL)) {
+	if (!is_executable(argv[0])) {
 		print_message("# SKIPPED: 32-bit programs cannot be linked, or executed, here\n");
 		skip();
 	}
@@ -209,7 +207,11 @@ static void test_32_bit(void **state)
 /* Not before the full stop is it seen: nothing may be left of what was prepared. */
 static void test_32_bit_thread(void **state)
 {
-	if (!is_executable(scenario_bin("tests/victims/quiet"), "mode32")) {
+	char cmd[160];
+
+	/* It says so by its exit status; otherwise it ends with its input. */
+	snprintf(cmd, sizeof(cmd), "%s mode32 </dev/null >/dev/null", quiet);
+	if (system(cmd) != 0) {
 		print_message("# SKIPPED: no 32-bit code segment here\n");
 		skip();
 	}

@@ -38,6 +38,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef PR_SET_MDWE
@@ -218,30 +219,43 @@ static int wait_for_vfork(void)
 	return -1;
 }
 
-/* `jmp .` in both modes, reached by a far jump to the 32-bit code segment. */
-static void *spin_in_32(void *arg)
+/* By a far jump to the 32-bit code segment. */
+static void *run_in_32(void *code)
 {
 	const struct { uint32_t offset; uint16_t segment; } to = {
-		(uint32_t)(uintptr_t)arg, 0x23,
+		(uint32_t)(uintptr_t)code, 0x23,
 	};
 
 	__asm__ volatile("ljmp *%0" : : "m"(to));
 	return NULL;
 }
 
+/* Some hypervisors have no such segment: SIGSEGV instead of the SIGILL of `ud2`. */
+static int have_32(void *ud2)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		run_in_32(ud2);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	       WTERMSIG(status) == SIGILL;
+}
+
 static int enter_32(void)
 {
-	static const unsigned char spin[] = { 0xeb, 0xfe };
+	/* `jmp .` and `ud2`, the same in both modes */
+	static const unsigned char insns[] = { 0xeb, 0xfe, 0x0f, 0x0b };
 	unsigned char *code = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
 	pthread_t t;
 
 	if (code == MAP_FAILED)
 		return -1;
-	memcpy(code, spin, sizeof(spin));
-	if (mprotect(code, 4096, PROT_READ | PROT_EXEC) < 0)
+	memcpy(code, insns, sizeof(insns));
+	if (mprotect(code, 4096, PROT_READ | PROT_EXEC) < 0 || !have_32(code + 2))
 		return -1;
-	return pthread_create(&t, NULL, spin_in_32, code) ? -1 : 0;
+	return pthread_create(&t, NULL, run_in_32, code) ? -1 : 0;
 }
 
 static int enter(const char *mode, unsigned int nr)
