@@ -14,6 +14,7 @@
 #define LONG_MS 30000
 #define SHORT_MS 200
 #define POLLS 300
+#define PATCHES_MAX 64
 
 /* What is tested is who waits for whom, not how soon a busy machine stops its threads. */
 #define PAUSE_US 500000
@@ -33,14 +34,21 @@ void stacked_start(struct stacked *s, unsigned int hot)
 void stacked_stop(struct stacked *s)
 {
 	char why[512];
+	int r = victim_compare(s->v.pid, &s->before, VICTIM_CLEAN, why, sizeof(why));
 
-	if (victim_compare(s->v.pid, &s->before, VICTIM_CLEAN, why, sizeof(why)) < 0)
-		fail_msg("%s", why);
+	/* Its hot threads would be in the way of the next one. */
 	victim_state_free(&s->before);
 	scenario_stop(&s->v);
+	if (r < 0)
+		fail_msg("%s", why);
 }
 
 /* ---- patches ---- */
+
+static const char *module(void)
+{
+	return "stacked-mod.so";
+}
 
 static void write_source(const char *path, const char *name, int version, const char *funcs,
 			 bool replace)
@@ -51,20 +59,43 @@ static void write_source(const char *path, const char *name, int version, const 
 		scenario_die("cannot write %s", path);
 	fprintf(out, "#include <ugraft/patch.h>\n#include \"stacked.h\"\n");
 	for (const char *c = funcs; *c; c++)
-		fprintf(out, "STACKED_%s(new_%c, %d)\nUG_FUNC(UG_EXE, %c, new_%c);\n",
-			*c == 'f' ? "CALLER" : "LEAF", *c, version, *c, *c);
+		fprintf(out, "STACKED_%s(new_%c, %d)\nUG_FUNC(\"%s\", %c, new_%c);\n",
+			*c == 'f' ? "CALLER" : "LEAF", *c, version, *c == 'm' ? module() : "", *c,
+			*c);
 	fprintf(out, "UG_PATCH(%s, .replace = %d, .unloadable = 1);\n", name, replace);
 	fclose(out);
 }
 
+static const char *build_patch(const char *source)
+{
+	char victim[4200], library[4200], flags[4200];
+	const char *targets[] = { victim, library };
+
+	(void)snprintf(victim, sizeof(victim), "%s", scenario_bin("tests/victims/stacked"));
+	(void)snprintf(library, sizeof(library), "%s/%s", scenario_bin("tests/victims"), module());
+	(void)snprintf(flags, sizeof(flags), "-I%s", scenario_src("tests/victims"));
+	return scenario_build_for(source, targets, 2, flags);
+}
+
 const char *stacked_patch(const char *name, int version, const char *funcs, bool replace)
 {
-	char path[96], flags[4200];
+	static struct {
+		char source[128], patch[128];
+	} built[PATCHES_MAX];
+	static size_t n;
+	char source[128];
 
-	(void)snprintf(path, sizeof(path), "%s/%s-%d%s.c", scenario_dir(), name, version, funcs);
-	write_source(path, name, version, funcs, replace);
-	(void)snprintf(flags, sizeof(flags), "-I%s", scenario_src("tests/victims"));
-	return scenario_build(path, scenario_bin("tests/victims/stacked"), flags);
+	(void)snprintf(source, sizeof(source), "%s/%s-%d%s%s.c", scenario_dir(), name, version, funcs,
+		       replace ? "-r" : "");
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(built[i].source, source) == 0)
+			return built[i].patch;
+	if (n == PATCHES_MAX)
+		scenario_die("more patches than expected");
+	write_source(source, name, version, funcs, replace);
+	(void)snprintf(built[n].source, sizeof(source), "%s", source);
+	(void)snprintf(built[n].patch, sizeof(built[n].patch), "%s", build_patch(source));
+	return built[n++].patch;
 }
 
 /* ---- calls ---- */
@@ -76,9 +107,10 @@ static void keep_line(int level, const char *line, void *ctx)
 
 	if (strncmp(line, prefix, sizeof(prefix) - 1) != 0)
 		return;
-	if (s->nlog == STACKED_LOG_MAX)
+	if (s->nlog == STACKED_LOG_MAX || s->nhistory == STACKED_LOG_MAX)
 		scenario_die("more log lines than expected");
 	(void)snprintf(s->log[s->nlog++], sizeof(s->log[0]), "%s", line + sizeof(prefix) - 1);
+	(void)snprintf(s->history[s->nhistory++], sizeof(s->log[0]), "%s", line + sizeof(prefix) - 1);
 }
 
 static struct ug_opts options(struct stacked *s, unsigned int ms, unsigned int flags)
@@ -119,11 +151,11 @@ int stacked_reverse(struct stacked *s)
 	return ug_reverse(s->v.pid, NULL, &opts, &s->report, &s->err);
 }
 
-int stacked_force(struct stacked *s)
+int stacked_force(struct stacked *s, const char *name)
 {
 	struct ug_opts opts = options(s, LONG_MS, 0);
 
-	return ug_force(s->v.pid, NULL, &opts, &s->report, &s->err);
+	return ug_force(s->v.pid, name, &opts, &s->report, &s->err);
 }
 
 int stacked_recover(struct stacked *s)
@@ -174,6 +206,15 @@ void stacked_begin_reverse(struct stacked *s)
 	must(s, ug_reverse(s->v.pid, NULL, &opts, &s->report, &s->err), UG_PENDING, "reverse", "");
 }
 
+void stacked_must_force(struct stacked *s, unsigned int asleep)
+{
+	/* Hot threads that are just inside would be forced, too. */
+	stacked_expect_pending(s, asleep);
+	must(s, stacked_force(s, NULL), UG_DONE, "force", "");
+	if (s->report.forced != asleep)
+		fail_msg("%u threads were forced instead of %u", s->report.forced, asleep);
+}
+
 static bool any_left(struct stacked *s)
 {
 	struct ug_status *st;
@@ -214,6 +255,7 @@ static const struct {
 	{ "UC", "'%s': unpatching complete" },
 	{ "RU", "'%s': reversing transition from patching to unpatching" },
 	{ "RP", "'%s': reversing transition from unpatching to patching" },
+	{ "FP", "failed to patch object '%s'" },
 	{ "FE", "failed to enable patch '%s'" },
 	{ "CAN", "'%s': canceling patching transition, going to unpatch" },
 	{ "FO", "forcing remaining tasks to the patched state" },
@@ -281,17 +323,37 @@ void stacked_expect_log(struct stacked *s, const char *tokens)
 	s->nlog = 0;
 }
 
+/* Each line of the ring is "SECONDS text". */
+void stacked_expect_ring(struct stacked *s)
+{
+	struct ug_status *st;
+
+	if (ug_status(s->v.pid, &st, &s->err) < 0)
+		fail_msg("status: %s", s->err.message);
+	if (st->nlog != s->nhistory)
+		fail_msg("%zu lines are kept in the process instead of %zu", st->nlog, s->nhistory);
+	for (size_t i = 0; i < st->nlog; i++) {
+		const char *text = strchr(st->log[i], ' ');
+
+		if (!text || strcmp(text + 1, s->history[i]) != 0)
+			fail_msg("line %zu kept in the process: '%s' instead of '%s'", i, st->log[i],
+				 s->history[i]);
+	}
+	ug_status_free(st);
+}
+
 /* ---- seats ---- */
 
 static void ask(struct stacked *s, const char *verb, unsigned int seat, char func, int version,
 		int below)
 {
-	const char *answer = scenario_ask(&s->v, "%s %u %c", verb, seat, func);
+	const char *answer = func ? scenario_ask(&s->v, "%s %u %c", verb, seat, func) :
+				    scenario_ask(&s->v, "%s %u", verb, seat);
 
 	if (scenario_number(answer, "version") != (unsigned long)version ||
 	    (below >= 0 && scenario_number(answer, "below") != (unsigned long)below))
-		fail_msg("%s %u %c: '%s' instead of version %d, below %d", verb, seat, func, answer,
-			 version, below);
+		fail_msg("%s %u %c: '%s' instead of version %d, below %d", verb, seat,
+			 func ? func : '-', answer, version, below);
 }
 
 void stacked_call(struct stacked *s, unsigned int seat, char func, int version, int below)
@@ -309,9 +371,34 @@ void stacked_nest(struct stacked *s, unsigned int seat, char func, int version)
 	ask(s, "nest", seat, func, version, -1);
 }
 
+void stacked_again(struct stacked *s, unsigned int seat, int version)
+{
+	ask(s, "again", seat, 0, version, -1);
+}
+
+void stacked_swap(struct stacked *s, unsigned int seat, char func, int version)
+{
+	ask(s, "swap", seat, func, version, -1);
+}
+
+void stacked_spawn(struct stacked *s, unsigned int seat, char func, int version)
+{
+	ask(s, "spawn", seat, func, version, -1);
+}
+
+void stacked_exit(struct stacked *s, unsigned int seat)
+{
+	(void)scenario_ask(&s->v, "exit %u", seat);
+}
+
+unsigned long stacked_count(struct stacked *s, const char *what)
+{
+	return scenario_number(scenario_ask(&s->v, "stat"), what);
+}
+
 void stacked_leave(struct stacked *s, unsigned int seat, int version, int below)
 {
-	ask(s, "leave", seat, '-', version, below);
+	ask(s, "leave", seat, 0, version, below);
 }
 
 /* ---- how it is ---- */

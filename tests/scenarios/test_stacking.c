@@ -13,7 +13,7 @@
 #include "lib/stacked.h"
 
 #define SHORT_MS 200
-#define HOT 2
+#define HOT 1
 
 static struct stacked s;
 
@@ -198,7 +198,7 @@ static void test_reverse_replace(void **state)
 /* [S2f, N1, N7] Nothing to force, nothing to reverse. */
 static void test_no_transition(void **state)
 {
-	assert_int_equal(stacked_force(&s), -UG_E_NO_TRANSITION);
+	assert_int_equal(stacked_force(&s, NULL), -UG_E_NO_TRANSITION);
 	assert_int_equal(ug_error_errno(-UG_E_NO_TRANSITION), EINVAL);
 	assert_int_equal(stacked_reverse(&s), -UG_E_NO_TRANSITION);
 	assert_int_equal(stacked_wait(&s, SHORT_MS), 0);
@@ -217,10 +217,7 @@ static void test_one_two_three(void **state)
 	stacked_enable(&s, stacked_patch("p1", 1, "f", false));
 	stacked_enter(&s, 0, 'f', 1);
 	stacked_begin_enable(&s, stacked_patch("p2", 2, "f", false));
-	stacked_expect_pending(&s, 1);
-	assert_int_equal(stacked_force(&s), 0);
-	assert_int_equal(s.report.outcome, UG_DONE);
-	assert_int_equal(s.report.forced, 1);
+	stacked_must_force(&s, 1);
 	stacked_expect_patches(&s, "p1 p2");
 	stacked_nest(&s, 0, 'f', 2);
 	stacked_begin_enable(&s, stacked_patch("p3", 3, "f", true));
@@ -245,8 +242,7 @@ static void test_forced_replace(void **state)
 	stacked_enable(&s, p1);
 	stacked_enter(&s, 0, 'f', 1);
 	stacked_begin_enable(&s, stacked_patch("p2", 2, "f", true));
-	stacked_expect_pending(&s, 1);
-	assert_int_equal(stacked_force(&s), 0);
+	stacked_must_force(&s, 1);
 	stacked_expect_patches(&s, "p2 (p1:left:forced)");
 	assert_int_equal(stacked_load(&s, p1, SHORT_MS, 0), -EBUSY);
 	/* A second one waits for the sleeper, which is two versions down. */
@@ -267,9 +263,7 @@ static void test_forced_disable(void **state)
 	stacked_enable(&s, stacked_patch("p1", 1, "f", false));
 	stacked_enter(&s, 0, 'f', 1);
 	stacked_begin_disable(&s, "p1");
-	stacked_expect_pending(&s, 1);
-	assert_int_equal(stacked_force(&s), 0);
-	assert_int_equal(s.report.forced, 1);
+	stacked_must_force(&s, 1);
 	stacked_expect_patches(&s, "(p1:left:forced)");
 	stacked_call(&s, 1, 'f', 0, 0);
 	stacked_nest(&s, 0, 'f', 0);
@@ -285,8 +279,7 @@ static void test_lower_is_waited_for(void **state)
 	stacked_enable(&s, stacked_patch("p1", 1, "fg", false));
 	stacked_enter(&s, 0, 'f', 1);
 	stacked_begin_enable(&s, stacked_patch("p2", 2, "f", false));
-	stacked_expect_pending(&s, 1);
-	assert_int_equal(stacked_force(&s), 0);
+	stacked_must_force(&s, 1);
 	stacked_begin_disable(&s, "p1");
 	stacked_expect_pending(&s, 1);
 	stacked_call(&s, 1, 'f', 2, 0);
