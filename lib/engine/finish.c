@@ -14,6 +14,7 @@
 #include "engine/funcstack.h"
 #include "engine/run.h"
 #include "text/gate.h"
+#include "text/text.h"
 
 static int collapse(struct ug_run *run, struct ug_error *err)
 {
@@ -26,7 +27,9 @@ static int collapse(struct ug_run *run, struct ug_error *err)
 		if (!site)
 			return ug_err(err, -UG_E_REGISTRY, "a site of transition %u is missing", run->id);
 		r = ug_entry_read(&run->t->proc, site, &now, err);
-		if (r == 0 && now != m->to)
+		/* A short entry is two stores: of one that leads there already, the padding may
+		 * be what a controller that died has left. */
+		if (r == 0 && (now != m->to || site->form == UG_FORM_JMP2))
 			r = ug_entry_write(&run->t->proc, site, m->to, err);
 		if (r < 0)
 			return r;

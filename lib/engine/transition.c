@@ -13,6 +13,7 @@
 #include "engine/release.h"
 #include "engine/run.h"
 #include "text/gate.h"
+#include "text/text.h"
 
 static const char *direction(const struct ug_run *run)
 {
@@ -80,8 +81,12 @@ static int move_entry(struct ug_run *run, const struct ug_reg_move *move,
 
 	if (r == -UG_E_ENTRY_BUSY && !to_gate)
 		return 0;
-	if (r < 0 || now == (to_gate ? move->gate : move->before))
+	if (r < 0)
 		return r;
+	/* The padding of a short entry is not seen in it: who died may have written that alone. */
+	if (now == (to_gate ? move->gate : move->before))
+		return to_gate || site->form != UG_FORM_JMP2 ? 0 :
+		       ug_entry_write(&run->t->proc, site, now, err);
 	if (now == (to_gate ? move->before : move->gate))
 		return ug_entry_write(&run->t->proc, site, to_gate ? move->gate : move->before, err);
 	if (!to_gate)
