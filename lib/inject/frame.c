@@ -20,6 +20,11 @@
  * The frame is no larger than what the kernel itself pushes for a signal (which saves every
  * state component, in use or not), so a stack fit for signals is fit for it.
  *
+ * The XSAVE area is written as far as it is in use, but has room for all components: XRSTOR
+ * may touch those too, and on a fault the kernel wants to read all of them. Where a stack ends
+ * soon above (musl: its thread control block is the last thing in the mapping), that would be
+ * a bad frame, and the thread would die of it.
+ *
  * Layouts: arch/x86/include/uapi/asm/{ucontext,sigcontext}.h and asm/sigframe.h.
  */
 #include <cpuid.h>
@@ -129,6 +134,7 @@ int ug_context_read(struct ug_context *c, pid_t tid, const struct user_regs_stru
 		return ug_err_errno(err, "cannot read the signal mask of thread %d", tid);
 	if (ptrace(PTRACE_GETREGSET, tid, NT_X86_XSTATE, &iov))
 		return ug_err_errno(err, "cannot read the vector registers of thread %d", tid);
+	c->xstate_room = iov.iov_len;
 	if (iov.iov_len < XSTATE_MIN)
 		return ug_err(err, -UG_E_UNSUPPORTED, "thread %d has no XSAVE state", tid);
 	c->xstate_len = used_size(c->xstate, iov.iov_len);
@@ -142,7 +148,7 @@ void ug_frame_place(const struct ug_context *c, struct ug_frame *f)
 {
 	f->top = c->regs.rsp - UG_RED_ZONE;
 	f->scratch = ug_align_down(f->top - UG_SCRATCH_SIZE, 16);
-	f->fpstate = ug_align_down(f->scratch - c->xstate_len - sizeof(uint32_t), 64);
+	f->fpstate = ug_align_down(f->scratch - c->xstate_room - sizeof(uint32_t), 64);
 	/* As the kernel aligns it: 16 bytes, less the pushed return address. */
 	f->addr = ug_align_down(f->fpstate - sizeof(struct rt_sigframe64), 16) - 8;
 }

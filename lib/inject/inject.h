@@ -42,7 +42,8 @@ bool ug_gadgets_verify(struct ug_proc *p, const struct ug_gadgets *g);
 struct ug_context {
 	struct user_regs_struct regs;
 	uint64_t sigmask;
-	size_t xstate_len;
+	size_t xstate_len;	/* what is in use of it */
+	size_t xstate_room;	/* what rt_sigreturn must be able to read from its start on */
 	_Alignas(64) uint8_t xstate[UG_XSTATE_MAX];
 };
 
