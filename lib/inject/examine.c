@@ -194,8 +194,8 @@ static int examine_regs(struct ug_proc *p, const struct ug_thread *t, struct ug_
 	return 0;
 }
 
-static int examine_stack(struct ug_proc *p, const struct ug_maps *maps, struct ug_borrowed *b,
-			 struct ug_error *err)
+static int examine_stack(struct ug_proc *p, const struct ug_maps *maps, const struct ug_gadgets *g,
+			 struct ug_borrowed *b, struct ug_error *err)
 {
 	const struct user_regs_struct *r = &b->t->regs;
 
@@ -203,7 +203,7 @@ static int examine_stack(struct ug_proc *p, const struct ug_maps *maps, struct u
 		return unfit(err, b->t->tid, "it has no stack");
 	if (!on_home_stack(p, maps, r))
 		return unfit(err, b->t->tid, "it is not on its own stack");
-	ug_frame_place(&b->ctx, &b->frame);
+	ug_frame_place(&b->ctx, g, &b->frame);
 	if (!writable(maps, b->frame.addr, r->rsp))
 		return unfit(err, b->t->tid, "its mapped stack has no room for a frame");
 	return 0;
@@ -245,6 +245,6 @@ int ug_examine(struct ug_proc *p, const struct ug_maps *maps, const struct ug_ga
 	if (!ret)
 		ret = ug_context_read(&b->ctx, tid, &b->t->regs, err);
 	if (!ret)
-		ret = examine_stack(p, maps, b, err);
+		ret = examine_stack(p, maps, g, b, err);
 	return ret ? ret : set_options(tid, flags, err);
 }

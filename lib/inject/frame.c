@@ -13,7 +13,9 @@
  *	f->fpstate         ->  +------------------------------+  64-byte aligned (XRSTOR)
  *	                       | siginfo (not read)           |
  *	                       | ucontext: regs, mask, stack  |
- *	                       | address of mov $15; syscall  |
+ *	                       | address of mov $15; syscall  |  of a chain: of syscall
+ *	f->sigframe        ->  +------------------------------+
+ *	                       | the chain, if there is one   |  its address, then 15s to pop
  *	f->addr            ->  +------------------------------+  rsp at `syscall; ret`
  *
  * `ret` pops the first word, so rt_sigreturn finds the frame at rsp - 8, as after a handler.
@@ -32,6 +34,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "inject/inject.h"
@@ -144,13 +147,14 @@ int ug_context_read(struct ug_context *c, pid_t tid, const struct user_regs_stru
 	return 0;
 }
 
-void ug_frame_place(const struct ug_context *c, struct ug_frame *f)
+void ug_frame_place(const struct ug_context *c, const struct ug_gadgets *g, struct ug_frame *f)
 {
 	f->top = c->regs.rsp - UG_RED_ZONE;
 	f->scratch = ug_align_down(f->top - UG_SCRATCH_SIZE, 16);
 	f->fpstate = ug_align_down(f->scratch - c->xstate_room - sizeof(uint32_t), 64);
 	/* As the kernel aligns it: 16 bytes, less the pushed return address. */
-	f->addr = ug_align_down(f->fpstate - sizeof(struct rt_sigframe64), 16) - 8;
+	f->sigframe = ug_align_down(f->fpstate - sizeof(struct rt_sigframe64), 16) - 8;
+	f->addr = f->sigframe - g->chain * sizeof(uint64_t);
 }
 
 static void fill_regs(struct sigcontext64 *mc, const struct user_regs_struct *r, long restart_nr)
@@ -199,16 +203,21 @@ int ug_frame_write(struct ug_proc *p, const struct ug_context *c, const struct u
 {
 	uint8_t xstate[UG_XSTATE_MAX + sizeof(uint32_t)];
 	struct rt_sigframe64 frame = {
-		.pretcode = g->sigreturn,
+		.pretcode = g->chain ? g->syscall_ret : g->sigreturn,
 		.uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS,
 		.ss_flags = BAD_SS_FLAGS,
 		.sigmask = c->sigmask,
 	};
+	uint64_t chain[UG_CHAIN_MAX] = { g->sigreturn };
 	int ret;
 
+	for (unsigned int i = 1; i < g->chain; i++)
+		chain[i] = SYS_rt_sigreturn;
 	fill_regs(&frame.mc, &c->regs, restart_nr);
 	frame.mc.fpstate = f->fpstate;
 	fill_xstate(xstate, c);
 	ret = ug_proc_write(p, f->fpstate, xstate, c->xstate_len + sizeof(uint32_t), err);
-	return ret ? ret : ug_proc_write(p, f->addr, &frame, sizeof(frame), err);
+	if (!ret)
+		ret = ug_proc_write(p, f->sigframe, &frame, sizeof(frame), err);
+	return ret ? ret : ug_proc_write(p, f->addr, chain, g->chain * sizeof(*chain), err);
 }

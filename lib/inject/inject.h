@@ -23,12 +23,26 @@
 #define UG_PUSH_SIZE 256
 #define UG_SCRATCH_SIZE (2 * UG_PUSH_SIZE)
 
-/* Existing instructions of the target. */
+#define UG_GADGET_MAX 16	/* bytes of one */
+#define UG_CHAIN_MAX (1 + UG_GADGET_MAX)	/* words: its address, and one for each pop */
+
+/*
+ * Existing instructions of the target. The call returns to `sigreturn`, which is one of
+ *	mov $15,%eax (or %rax); syscall
+ *	rax from the stack or from a register that calls preserve, pops, ret (a chain)
+ * A chain returns to the system call instruction of `syscall_ret`. It is fed with 15 wherever
+ * it takes something from: the words it pops, and all registers that calls preserve.
+ */
 struct ug_gadgets {
 	ug_raddr_t syscall_ret;		/* syscall; ret */
-	ug_raddr_t sigreturn;		/* mov $15,%eax (or %rax); syscall */
-	unsigned int sigreturn_len;	/* with the syscall instruction */
+	ug_raddr_t sigreturn;
+	uint8_t code[UG_GADGET_MAX];	/* the bytes there */
+	unsigned int len;
+	unsigned int chain;		/* words below the signal frame, 0: not a chain */
 };
+
+/* From where rt_sigreturn(2) is called, as a seccomp filter sees it: behind the instruction. */
+ug_raddr_t ug_gadgets_sigreturn_ip(const struct ug_gadgets *g);
 
 /* Search all file-backed executable mappings, libc's first. Reads memory plainly (may block):
  * nothing may be stopped. */
@@ -52,13 +66,14 @@ int ug_context_read(struct ug_context *c, pid_t tid, const struct user_regs_stru
 
 /* Where frame and scratch lie on the borrowed stack; see the picture in frame.c. */
 struct ug_frame {
-	ug_raddr_t addr;	/* rsp while a call is made */
+	ug_raddr_t addr;	/* rsp while a call is made: the chain, or the frame */
+	ug_raddr_t sigframe;
 	ug_raddr_t fpstate;
 	ug_raddr_t scratch;	/* UG_SCRATCH_SIZE bytes */
 	ug_raddr_t top;		/* the first byte above: the red zone */
 };
 
-void ug_frame_place(const struct ug_context *c, struct ug_frame *ret);
+void ug_frame_place(const struct ug_context *c, const struct ug_gadgets *g, struct ug_frame *ret);
 
 /* Write the frame; `restart_nr` is the number of the interrupted call, -1 for none. */
 int ug_frame_write(struct ug_proc *p, const struct ug_context *c, const struct ug_frame *f,

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 #include "base/clock.h"
 #include "inject/inject.h"
@@ -143,6 +144,9 @@ static void fill_call(const struct ug_remote *r, long nr, const uint64_t args[6]
 	regs->r10 = args[3];
 	regs->r8 = args[4];
 	regs->r9 = args[5];
+	if (r->g.chain)
+		regs->rbx = regs->rbp = regs->r12 = regs->r13 = regs->r14 = regs->r15 =
+			SYS_rt_sigreturn;
 }
 
 /*
@@ -302,7 +306,7 @@ bool ug_remote_uses(const struct ug_remote *r, ug_raddr_t addr, size_t len)
 {
 	const struct { ug_raddr_t lo, hi; } used[] = {
 		{ r->g.syscall_ret, r->g.syscall_ret + 3 },
-		{ r->g.sigreturn, r->g.sigreturn + r->g.sigreturn_len },
+		{ r->g.sigreturn, r->g.sigreturn + r->g.len },
 		{ r->b.frame.addr, r->b.ctx.regs.rsp + 1 },
 	};
 

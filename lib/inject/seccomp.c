@@ -97,7 +97,7 @@ static uint64_t call_site(const struct question *q, int nr)
 		return q->pc;
 	if (!q->g)
 		return 0;
-	return nr == SYS_rt_sigreturn ? q->g->sigreturn + q->g->sigreturn_len :
+	return nr == SYS_rt_sigreturn ? ug_gadgets_sigreturn_ip(q->g) :
 					q->g->syscall_ret + UG_SYSCALL_INSN_LEN;
 }
 

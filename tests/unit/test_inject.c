@@ -36,6 +36,7 @@ struct victim {
 };
 
 static char build_dir[512];
+static const char *program = "victims/inject-victim";
 
 static void sleep_ms(unsigned int ms)
 {
@@ -66,7 +67,7 @@ static char *tool(const char *name)
 
 static struct victim victim_start(const char *mode)
 {
-	ug_autofree char *path = tool("victims/inject-victim");
+	ug_autofree char *path = tool(program);
 	struct victim v;
 	int fd = memfd_create("inject-test", MFD_CLOEXEC);
 
@@ -591,6 +592,78 @@ static void test_seccomp(void **state)
 	victim_end(&v);
 }
 
+/* ---- tests: programs without rt_sigreturn ---- */
+
+static struct ug_gadgets gadgets_of(const struct victim *v)
+{
+	struct ug_maps maps = UG_VEC_INIT;
+	struct ug_error err = { 0 };
+	struct ug_gadgets g;
+	struct ug_proc p;
+
+	assert_int_equal(ug_proc_open(v->pid, &p, &err), 0);
+	assert_int_equal(ug_maps_read(&p, &maps, &err), 0);
+	if (ug_gadgets_find(&p, &maps, &g, &err))
+		fail_msg("%s", err.message);
+	assert_true(ug_gadgets_verify(&p, &g));
+	ug_maps_free(&maps);
+	ug_proc_close(&p);
+	return g;
+}
+
+/* How rt_sigreturn is reached: with a chain that begins with this byte, or without one. */
+static void assert_gadgets(bool chain, bool pops_rax)
+{
+	struct victim v = victim_start("nanosleep");
+	struct ug_gadgets g = gadgets_of(&v);
+
+	assert_int_equal(g.chain != 0, chain);
+	if (chain)
+		assert_int_equal(g.code[0] == 0x58, pops_rax);
+	victim_end(&v);
+}
+
+static void without_sigreturn(const char *name, bool pops_rax)
+{
+	ug_autofree char *path = tool(name);
+
+	if (access(path, X_OK)) {
+		print_message("# SKIPPED: %s has not been built: no musl-gcc\n", name);
+		skip();
+	}
+	program = name;
+	assert_gadgets(true, pops_rax);
+	test_modes(NULL);
+	test_kill_stopped(NULL);
+}
+
+static int usual_program(void **state)
+{
+	program = "victims/inject-victim";
+	return 0;
+}
+
+static void test_restorer_first(void **state)
+{
+	assert_gadgets(false, false);
+}
+
+static void test_chain_of_pop(void **state)
+{
+	without_sigreturn("victims/inject-victim-musl", true);
+	sweep("threads");
+	sweep("read");
+	if (may_read_filters())
+		refused("no-sigreturn");
+}
+
+static void test_chain_of_mov(void **state)
+{
+	without_sigreturn("victims/inject-tiny", false);
+	sweep("nanosleep");
+}
+
+
 /* ---- tests: the interpreter ---- */
 
 static uint32_t run(const struct sock_filter *prog, size_t n)
@@ -703,6 +776,9 @@ int main(void)
 		cmocka_unit_test(test_kill_signals),
 		cmocka_unit_test(test_kill_stopped),
 		cmocka_unit_test(test_seccomp),
+		cmocka_unit_test(test_restorer_first),
+		cmocka_unit_test_teardown(test_chain_of_pop, usual_program),
+		cmocka_unit_test_teardown(test_chain_of_mov, usual_program),
 	};
 
 	find_build_dir();

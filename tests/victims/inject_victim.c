@@ -2,6 +2,7 @@
 /*
  * inject-victim MODE: does one thing over and over, and checks itself that nobody disturbs it.
  * See modes[] at the end. Every round checks signal mask and alternate stack as well.
+ * With NO_HANDLERS it has no handler of signals, and with a static libc no rt_sigreturn either.
  */
 #include <cpuid.h>
 #include <errno.h>
@@ -329,6 +330,7 @@ static void threads(void)
 
 /* ---- signals ---- */
 
+#ifndef NO_HANDLERS
 static volatile uint32_t next_value;
 
 /* Queued by the test with consecutive numbers: none may be lost, none come twice. */
@@ -366,6 +368,7 @@ static void signals_nap(void)
 		surroundings();
 	}
 }
+#endif
 
 /* ---- seccomp ---- */
 
@@ -428,7 +431,10 @@ static const struct {
 } modes[] = {
 	{ "spin", spin }, { "nanosleep", nap }, { "poll", poll_short }, { "poll-long", poll_long },
 	{ "futex", futex_wait }, { "epoll", epoll_short }, { "read", reader },
-	{ "threads", threads }, { "signals-spin", signals_spin }, { "signals-nap", signals_nap },
+	{ "threads", threads },
+#ifndef NO_HANDLERS
+	{ "signals-spin", signals_spin }, { "signals-nap", signals_nap },
+#endif
 	{ "allow", seccomp_allow }, { "no-mmap", seccomp_mmap },
 	{ "no-sigreturn", seccomp_sigreturn }, { "strict", seccomp_strict }, { "leak", leak },
 };
