@@ -141,15 +141,14 @@ struct ug_thread_rec *ug_run_check(struct ug_run *run, struct ug_thread *thread,
 {
 	struct ug_thread_rec *rec = record_of(run, thread);
 	struct ug_stack_report report;
-	struct ug_error refusal;
 
 	if (!rec) {
 		(void)ug_err(err, -ENOMEM, "out of memory");
 		return NULL;
 	}
 	/* Told by the one who can still do without; a way back or to the end has to be gone. */
-	if (ug_seccomp_check_restart(&run->t->proc, thread, &refusal) < 0)
-		run->refusal = refusal;
+	if (thread->no_restart)
+		(void)ug_seccomp_refuse_restart(&run->refusal, run->t->proc.pid, thread->tid);
 	memset(run->hits, 0, run->cs.nwords * sizeof(uint64_t));
 	ug_stack_check(&run->stack, thread, &run->cs.ranges, run->tier2, run->hits, run->cs.nitems,
 		       &report);

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "inject/seccomp.h"
 #include "process/stop.h"
 
 enum message_kind {
@@ -106,6 +107,7 @@ static _Noreturn void worker(int fd, ug_job_t job, void *arg)
 	worker_signals();
 	(void)prctl(PR_SET_NAME, "ugraft-worker");
 	ug_log_set_sink(worker_log, &ch);
+	ug_seccomp_spare_restarts();
 	msg.value = ug_tracer_init(&msg.done.error);
 	if (msg.value == 0)
 		msg.value = job(arg, &notify, &msg.done.report, &msg.done.error);

@@ -109,9 +109,7 @@ static int try(struct search *s, pid_t tid, struct ug_error *err)
 		s->soft++;
 		return 1;
 	}
-	ret = ug_seccomp_check_restart(s->p, s->b->t, &s->last);
-	if (!ret)
-		ret = ug_examine(s->p, s->maps, s->g, s->flags, s->b, &restart_nr, &s->last);
+	ret = ug_examine(s->p, s->maps, s->g, s->flags, s->b, &restart_nr, &s->last);
 	if (!ret)
 		ret = ug_frame_write(s->p, &s->b->ctx, &s->b->frame, s->g, restart_nr, &s->last);
 	if (!ret)

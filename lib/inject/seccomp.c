@@ -8,13 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/user.h>
 
 #include "base/cleanup.h"
 #include "inject/inject.h"
@@ -154,7 +152,7 @@ static int refuse(struct ug_error *err, pid_t pid, pid_t tid, const char *what)
 }
 
 /* No exception from this one: it is not our call, and comes when we are gone. */
-static int refuse_restart(struct ug_error *err, pid_t pid, pid_t tid)
+int ug_seccomp_refuse_restart(struct ug_error *err, pid_t pid, pid_t tid)
 {
 	ug_err(err, -UG_E_SECCOMP,
 	       "a seccomp filter of process %d forbids restart_syscall, which the kernel makes for a "
@@ -163,7 +161,7 @@ static int refuse_restart(struct ug_error *err, pid_t pid, pid_t tid)
 }
 
 /* The filter number i. 1: there is none. */
-static int check_one(struct ug_proc *p, pid_t tid, unsigned long i, const struct question *q,
+static int check_one(pid_t pid, pid_t tid, unsigned long i, const struct question *q,
 		     struct ug_error *err)
 {
 	long n = ptrace(PTRACE_SECCOMP_GET_FILTER, tid, i, NULL);
@@ -186,8 +184,8 @@ static int check_one(struct ug_proc *p, pid_t tid, unsigned long i, const struct
 			      tid);
 	call = forbidden(prog, (size_t)n, q);
 	if (call && call->nr == SYS_restart_syscall)
-		return refuse_restart(err, p->pid, tid);
-	return call ? refuse(err, p->pid, tid, call->name) : 0;
+		return ug_seccomp_refuse_restart(err, pid, tid);
+	return call ? refuse(err, pid, tid, call->name) : 0;
 }
 
 static int check_thread(struct ug_proc *p, pid_t tid, const struct question *q,
@@ -201,7 +199,7 @@ static int check_thread(struct ug_proc *p, pid_t tid, const struct question *q,
 	if (mode == SECCOMP_MODE_STRICT)
 		return refuse(err, p->pid, tid, "everything but read and write (strict mode)");
 	for (unsigned long i = 0; i < FILTERS_MAX; i++) {
-		ret = check_one(p, tid, i, q, err);
+		ret = check_one(p->pid, tid, i, q, err);
 		if (ret)
 			return ret > 0 ? 0 : ret;
 	}
@@ -222,26 +220,35 @@ int ug_seccomp_check(struct ug_proc *p, pid_t tid, struct ug_error *err)
 	return ug_seccomp_check_at(p, tid, NULL, err);
 }
 
-/*
- * Only a thread that an interrupt has found in poll, nanosleep, futex... is asked, and only
- * one with filters pays for more than one ptrace request: this happens in stops.
- */
-int ug_seccomp_check_restart(struct ug_proc *p, struct ug_thread *t, struct ug_error *err)
+/* Without the privilege to read filters: the worst is assumed of them. */
+static bool has_filters(pid_t tid)
 {
-	const struct question q = { .calls = &restart, .n = 1, .pc = t->regs.rip };
-	long n;
-	int ret;
+	char path[32], line[256];
+	ug_autofclose FILE *f = NULL;
+	int mode = SECCOMP_MODE_DISABLED;
 
-	if ((int64_t)t->regs.rax != -UG_ERESTART_RESTARTBLOCK || (int64_t)t->regs.orig_rax < 0)
-		return 0;
-	n = ptrace(PTRACE_SECCOMP_GET_FILTER, t->tid, 0, NULL);
-	if (n < 0 && (errno == EINVAL || errno == ENOENT || errno == EIO))
-		return 0;	/* no filters, or a kernel that has none */
-	ret = check_thread(p, t->tid, &q, err);
-	if (ret != -UG_E_SECCOMP)
-		return ret;
-	if (ptrace(PTRACE_POKEUSER, t->tid, offsetof(struct user, regs.rax),
-		   (void *)(intptr_t)-UG_ERESTARTNOHAND) == 0)
-		t->regs.rax = (uint64_t)-UG_ERESTARTNOHAND;
-	return ret;
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Seccomp: %d", &mode) == 1)
+			break;
+	return mode != SECCOMP_MODE_DISABLED;
+}
+
+/* In stops, for each thread in poll, nanosleep, futex: one request when it has no filters. */
+static bool may_restart(pid_t tid, uint64_t pc)
+{
+	const struct question q = { .calls = &restart, .n = 1, .pc = pc };
+	int ret = 0;
+
+	if (ptrace(PTRACE_SECCOMP_GET_FILTER, tid, 0, NULL) < 0)
+		return errno == EACCES ? !has_filters(tid) : true;
+	for (unsigned long i = 0; i < FILTERS_MAX && !ret; i++)
+		ret = check_one(tid, tid, i, &q, NULL);
+	return ret > 0;
+}
+
+void ug_seccomp_spare_restarts(void)
+{
+	ug_tracer_ask_restart(may_restart);
 }

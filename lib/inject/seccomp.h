@@ -24,11 +24,10 @@ uint32_t ug_seccomp_run(const struct sock_filter *prog, size_t len, const struct
 int ug_seccomp_check(struct ug_proc *p, pid_t tid, struct ug_error *err) ug_must_check;
 
 /*
- * A thread that a stop has found in poll, nanosleep, futex... goes on by restart_syscall(2).
- * If its filters forbid that it would be killed now, for it never made that call before. Then
- * its own call is made to start anew (with its full timeout), and the answer is -UG_E_SECCOMP:
- * stop it no more. To be called in each stop of such a thread, before it is let go.
+ * From now on a thread whose filters do not let restart_syscall(2) pass survives our stops
+ * (no_restart in process/stop.h). It is still better not stopped: the error that says so.
  */
-int ug_seccomp_check_restart(struct ug_proc *p, struct ug_thread *t, struct ug_error *err);
+void ug_seccomp_spare_restarts(void);
+int ug_seccomp_refuse_restart(struct ug_error *err, pid_t pid, pid_t tid);
 
 #endif

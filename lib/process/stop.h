@@ -33,6 +33,14 @@
  */
 int ug_tracer_init(struct ug_error *err) ug_must_check;
 
+/*
+ * May the stopped thread call restart_syscall(2) at pc? Asked in every stop, also one that is
+ * given up, of a thread found in poll, nanosleep, futex..., by whoever can tell (inject/). When
+ * not, the thread is made to start its own call anew. NULL: it always may.
+ */
+typedef bool (*ug_may_restart_t)(pid_t tid, uint64_t pc);
+void ug_tracer_ask_restart(ug_may_restart_t may);
+
 enum ug_stop_kind {
 	UG_STOP_EVENT,		/* PTRACE_EVENT_STOP of our interrupt: registers may be changed */
 	UG_STOP_GROUP,		/* the target is group-stopped (SIGSTOP, ...) */
@@ -47,6 +55,7 @@ struct ug_thread {
 	int signo;
 	bool was_asleep;	/* was in an interruptible sleep when the stop began */
 	bool cured;		/* the class-E cure was applied */
+	bool no_restart;	/* restart_syscall(2) is forbidden to it: its call starts anew */
 	struct user_regs_struct regs;	/* after the cure */
 	void *user;		/* for the caller */
 };

@@ -17,8 +17,15 @@
 
 #define USER_CS 0x33		/* __USER_CS, 64-bit */
 #define RESTART_NO_HANDLER 514	/* ERESTARTNOHAND, include/linux/errno.h */
+#define RESTART_BLOCK 516	/* ERESTART_RESTARTBLOCK */
 
 bool ug_cure_enabled = true;
+static ug_may_restart_t may_restart;
+
+void ug_tracer_ask_restart(ug_may_restart_t may)
+{
+	may_restart = may;
+}
 
 static int refuse(struct ug_proc *p, pid_t tid, int code, pid_t tracer, struct ug_error *err)
 {
@@ -86,6 +93,15 @@ static bool after_syscall(pid_t tid, uint64_t rip)
 	return !errno && (word & 0xffff) == 0x050f;
 }
 
+static bool restart_itself(struct ug_tracee *t)
+{
+	if (ptrace(PTRACE_POKEUSER, t->t.tid, offsetof(struct user, regs.rax),
+		   (void *)(intptr_t)-RESTART_NO_HANDLER) < 0)
+		return false;
+	t->t.regs.rax = (unsigned long long)-RESTART_NO_HANDLER;
+	return true;
+}
+
 /*
  * Class E: our interrupt has made the call fail with EINTR. With -ERESTARTNOHAND in its place
  * the kernel decides when the thread goes on: without a handler the call is restarted, with
@@ -100,11 +116,21 @@ static void cure(struct ug_tracee *t)
 	if (!ug_cure_enabled || (long)r->rax != -EINTR || r->cs != USER_CS ||
 	    !ug_syscall_class_e((long)r->orig_rax, r->rsi) || !after_syscall(t->t.tid, r->rip))
 		return;
-	if (ptrace(PTRACE_POKEUSER, t->t.tid, offsetof(struct user, regs.rax),
-		   (void *)(intptr_t)-RESTART_NO_HANDLER) < 0)
-		return;
-	r->rax = (unsigned long long)-RESTART_NO_HANDLER;
-	t->t.cured = true;
+	t->t.cured = restart_itself(t);
+}
+
+/*
+ * The kernel lets poll, nanosleep and futex go on by restart_syscall(2), which the program never
+ * calls itself; a seccomp filter without it would kill the thread when we let it go. Its own
+ * call it may make: that starts anew, with its full timeout.
+ */
+static void spare_restart(struct ug_tracee *t)
+{
+	struct user_regs_struct *r = &t->t.regs;
+
+	if ((long)r->rax == -RESTART_BLOCK && (long)r->orig_rax >= 0 && may_restart &&
+	    !may_restart(t->t.tid, r->rip))
+		t->t.no_restart = restart_itself(t);
 }
 
 static bool is_stop_signal(int sig)
@@ -139,8 +165,10 @@ int ug_tracee_look(struct ug_tracee *t)
 	if (r <= 0)
 		return r;
 	classify(t, status);
-	if (t->t.kind == UG_STOP_EVENT || t->t.kind == UG_STOP_SIGNAL)
+	if (t->t.kind == UG_STOP_EVENT || t->t.kind == UG_STOP_SIGNAL) {
 		cure(t);
+		spare_restart(t);
+	}
 	t->state = UG_TRACEE_STOPPED;
 	return 1;
 }
