@@ -8,7 +8,8 @@
  *			makes the N-th; the others go on, and CMD's exit status is printed, too
  * killat -s SIGNAL ...	with -w: send that signal instead (19: SIGSTOP)
  * killat -x SCRIPT ...	kill nobody: run SCRIPT by sh(1) while the one that makes the N-th call is
- *			held before it; then let all go on untraced, and print CMD's exit status
+ *			held before it; then let all go on untraced, and print for how many
+ *			milliseconds it was held, and CMD's exit status
  *
  * The name of the N-th call is printed. Exit: 0 killed or done, 3 CMD ended before, 1 error.
  * Processes that CMD itself traces are not touched, unless they are its children.
@@ -163,14 +164,24 @@ static void let_go(pid_t tid, int status)
 	ptrace(PTRACE_DETACH, tid, 0, signal_stop ? (long)WSTOPSIG(status) : 0);
 }
 
+static unsigned long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (unsigned long)ts.tv_sec * 1000 + (unsigned long)ts.tv_nsec / 1000000;
+}
+
 /* What the script has set off needs a moment to happen, or to get stuck in a stop. */
 static void run_script(void)
 {
 	const struct timespec moment = { .tv_nsec = 1000000 };
+	unsigned long start = now_ms();
 
 	if (system(script) != 0)
 		printf("the script failed\n");
 	nanosleep(&moment, NULL);
+	printf("held=%lu\n", now_ms() - start);
 }
 
 /*
