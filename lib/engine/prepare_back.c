@@ -42,20 +42,27 @@ static int unload_moves(struct ug_build *b, const struct ug_seg *patch, struct u
 	return r;
 }
 
+/* Also a transition that moves nothing, for all of the patch is below others, needs a place
+ * for its record. */
+static int place_record(struct ug_build *b, const struct ug_seg *patch, struct ug_error *err)
+{
+	size_t near;
+
+	return ug_build_near(b, patch->patch->nfuncs ? ug_seg_funcs(patch)[0].func : 0, &near, err);
+}
+
 int ug_prepare_unload(struct ug_target *t, const struct ug_seg *patch, uint32_t *ret_id,
 		      struct ug_error *err)
 {
 	char name[UG_NAME_MAX];
 	struct ug_build b;
-	size_t near;
 	int r = ug_build_init(&b, t, err);
 
 	if (r < 0)
 		return r;
 	(void)snprintf(name, sizeof(name), "%s", ug_seg_str(patch, patch->patch->name));
 	b.of_patch = patch->s.id;
-	/* Also a patch none of whose functions is on top needs a place for its record. */
-	r = ug_build_near(&b, patch->patch->nfuncs ? ug_seg_funcs(patch)[0].func : 0, &near, err);
+	r = place_record(&b, patch, err);
 	if (r == 0)
 		r = unload_moves(&b, patch, err);
 	if (r == 0)
@@ -76,14 +83,20 @@ int ug_prepare_unload(struct ug_target *t, const struct ug_seg *patch, uint32_t 
 int ug_prepare_reversal(struct ug_target *t, const struct ug_seg *trans, uint32_t *ret_id,
 			struct ug_error *err)
 {
+	const struct ug_seg *patch = ug_registry_find(&t->reg, trans->trans->patch);
 	struct ug_build b;
-	int r = ug_build_init(&b, t, err);
+	int r;
 
+	if (!patch || patch->s.kind != UG_REG_PATCH)
+		return ug_err(err, -UG_E_REGISTRY, "the patch of transition %u is missing",
+			      trans->s.id);
+	r = ug_build_init(&b, t, err);
 	if (r < 0)
 		return r;
 	b.of_patch = trans->trans->patch;
 	b.parent = trans->s.id;
 	b.patching = !trans->trans->patching;
+	r = place_record(&b, patch, err);
 	for (uint32_t i = 0; r == 0 && i < trans->trans->nmoves; i++) {
 		const struct ug_reg_move *m = &ug_seg_moves(trans)[i];
 

@@ -290,6 +290,24 @@ static void test_lower_is_waited_for(void **state)
 	stacked_drain(&s);
 }
 
+/* A disable that moves nothing, for another patch is above all of it, can be reversed, too. */
+static void test_reverse_of_nothing(void **state)
+{
+	stacked_enable(&s, stacked_patch("p1", 1, "f", false));
+	stacked_enter(&s, 0, 'f', 1);
+	stacked_begin_enable(&s, stacked_patch("p2", 2, "f", false));
+	stacked_must_force(&s, 1);
+	stacked_begin_disable(&s, "p1");
+	assert_int_equal(stacked_reverse(&s), 0);
+	assert_int_equal(s.report.outcome, UG_DONE);
+	stacked_expect_patches(&s, "p1 p2");
+	stacked_leave(&s, 0, 1, 0);
+	stacked_disable(&s, "p2");
+	stacked_call(&s, 0, 'f', 1, 0);
+	stacked_disable(&s, "p1");
+	stacked_drain(&s);
+}
+
 #define STACKED_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -308,6 +326,7 @@ int main(void)
 		STACKED_TEST(test_forced_replace),
 		STACKED_TEST(test_forced_disable),
 		STACKED_TEST(test_lower_is_waited_for),
+		STACKED_TEST(test_reverse_of_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
