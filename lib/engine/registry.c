@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/reader.h"
 #include "engine/record.h"
+#include "rt/gate_abi.h"
 
 #define RECORD_MAX (64u << 20)
 
@@ -270,6 +271,20 @@ struct ug_seg *ug_registry_open_trans(const struct ug_registry *reg)
 			newest = seg;
 	}
 	return newest;
+}
+
+struct ug_seg *ug_registry_running_trans(const struct ug_registry *reg)
+{
+	struct ug_seg *trans = ug_registry_open_trans(reg);
+
+	/* Its parent is open as long as it is, and was committed before. */
+	if (trans && trans->trans->word == UG_WORD_ALL && trans->trans->parent) {
+		struct ug_seg *parent = ug_registry_find(reg, trans->trans->parent);
+
+		if (parent && parent->s.kind == UG_REG_TRANS && parent->s.state == UG_REG_OPEN)
+			return parent;
+	}
+	return trans;
 }
 
 /* ---- storing ---- */

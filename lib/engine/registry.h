@@ -60,6 +60,10 @@ struct ug_reg_site *ug_registry_usable_site(const struct ug_registry *reg, ug_ra
 /* The open transition (the newest, when one reverses another), or NULL. */
 struct ug_seg *ug_registry_open_trans(const struct ug_registry *reg);
 
+/* The one that runs: the newest that has committed; when none has, the newest. A reversal that
+ * was recorded by a controller that died is open, but changes nothing yet. */
+struct ug_seg *ug_registry_running_trans(const struct ug_registry *reg);
+
 /* ---- stores into the target ---- */
 
 /* Make an empty registry at addr (a fresh zeroed mapping of UG_REG_SIZE bytes). */

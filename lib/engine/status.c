@@ -15,10 +15,9 @@
 
 static enum ug_patch_state state_of(const struct ug_target *t, const struct ug_seg *seg)
 {
-	const struct ug_seg *trans = ug_registry_open_trans(&t->reg);
+	const struct ug_seg *trans = ug_registry_running_trans(&t->reg);
 
-	if (trans && trans->trans->patch == seg->s.id &&
-	    (trans->trans->word != UG_WORD_ALL || trans->trans->parent))
+	if (trans && trans->trans->patch == seg->s.id && trans->trans->word != UG_WORD_ALL)
 		return trans->trans->patching ? UG_PATCH_PATCHING : UG_PATCH_UNPATCHING;
 	switch (seg->s.state) {
 	case UG_REG_ENABLED:
@@ -134,7 +133,7 @@ static void describe_transition(const struct ug_target *t, const struct ug_seg *
 
 static int fill_transition(struct ug_target *t, struct ug_status *st, struct ug_error *err)
 {
-	const struct ug_seg *trans = ug_registry_open_trans(&t->reg);
+	const struct ug_seg *trans = ug_registry_running_trans(&t->reg);
 	uint8_t *table;
 	int r;
 
