@@ -205,12 +205,15 @@ static bool words_hit(const struct ug_checkset *cs, const uint64_t *words, size_
 	return false;
 }
 
-/* Dead frames below a stack pointer, or what the stack check has seen above it: within the
- * mapping of that stack only. */
+/*
+ * Dead frames below a stack pointer, or what the stack check has seen above it: within the
+ * mapping of that stack only, and only where the thread is on its own stack. A thread may be
+ * running a coroutine: around that stack lie those of others, suspended ones among them.
+ */
 static bool in_stack(const struct ug_run *run, const struct ug_map *m, ug_raddr_t page)
 {
 	ug_vec_for_each(&run->threads, rec)
-		if (rec->sp >= m->start && rec->sp < m->end &&
+		if (rec->sp >= m->start && rec->sp < rec->stack_top && rec->stack_top <= m->end &&
 		    page + UG_PAGE_SIZE + STACK_DEPTH > rec->sp && page < rec->stack_top)
 			return true;
 	return false;
