@@ -172,23 +172,35 @@ int ug_contexts_possible(struct ug_target *t, struct ug_error *err)
 
 /* ---- the scan, in a stop ---- */
 
-static bool points_into(const struct ug_checkset *cs, uint64_t word)
-{
-	if (word < cs->ranges.lo || word > cs->ranges.hi)
-		return false;
-	for (size_t i = 0; i < cs->ranges.n; i++) {
-		const struct ug_range *r = &cs->ranges.v[i];
+struct scan {
+	struct ug_run *run;
+	uint64_t guard;
+	uint64_t *buf;			/* one page */
+};
 
-		if (r->kind == UG_RANGE_PAD && ug_bit(cs->pads, r->id) && word >= r->start &&
-		    word < r->end)
-			return true;
-		if (r->kind == UG_RANGE_BYTES || !ug_bit(cs->concerned, r->id))
-			continue;
-		if (word <= r->end && (word > r->start || (word == r->start &&
-							   r->kind == UG_RANGE_JUMPED)))
-			return true;
+static bool points_into(const struct ug_range *r, uint64_t word)
+{
+	switch (r->kind) {
+	case UG_RANGE_BYTES:
+		return false;
+	case UG_RANGE_PAD:
+		return word >= r->start && word < r->end;
+	case UG_RANGE_JUMPED:
+		return word >= r->start && word <= r->end;
+	default:
+		return word > r->start && word <= r->end;
 	}
-	return false;
+}
+
+static void note_word(struct scan *s, uint64_t word)
+{
+	const struct ug_rangeset *set = &s->run->cs.ranges;
+
+	if (word < set->lo || word > set->hi)
+		return;
+	for (size_t i = 0; i < set->n; i++)
+		if (points_into(&set->v[i], word))
+			ug_bit_set(s->run->occupied, set->v[i].id);
 }
 
 /* glibc mangles the saved PC of a setjmp: xor with a secret at fs:0x30, then rol 17. */
@@ -197,12 +209,12 @@ static uint64_t demangle(uint64_t word, uint64_t guard)
 	return ((word >> 17) | (word << 47)) ^ guard;
 }
 
-static bool words_hit(const struct ug_checkset *cs, const uint64_t *words, size_t n, uint64_t guard)
+static void note_page(struct scan *s)
 {
-	for (size_t i = 0; i < n; i++)
-		if (points_into(cs, words[i]) || points_into(cs, demangle(words[i], guard)))
-			return true;
-	return false;
+	for (size_t i = 0; i < UG_PAGE_SIZE / sizeof(uint64_t); i++) {
+		note_word(s, s->buf[i]);
+		note_word(s, demangle(s->buf[i], s->guard));
+	}
 }
 
 /*
@@ -219,33 +231,28 @@ static bool in_stack(const struct ug_run *run, const struct ug_map *m, ug_raddr_
 	return false;
 }
 
-struct scan {
-	struct ug_target *t;
-	const struct ug_checkset *cs;
-	struct ug_run *run;
-	uint64_t guard;
-	uint64_t *buf;			/* CHUNK_PAGES pages */
-};
-
 static int scan_pages(struct scan *s, const struct ug_map *m, ug_raddr_t start, size_t n,
 		      struct ug_error *err)
 {
+	struct ug_run *run = s->run;
 	uint64_t entries[CHUNK_PAGES];
-	size_t got = read_pagemap(&s->t->proc, start, entries, n);
+	size_t got = read_pagemap(&run->t->proc, start, entries, n);
 
 	for (size_t i = 0; i < got; i++) {
 		ug_raddr_t page = start + i * UG_PAGE_SIZE;
 		int r;
 
-		if (!(entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) || in_stack(s->run, m, page))
+		if (!(entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) || in_stack(run, m, page))
 			continue;
-		if (!(entries[i] & PAGEMAP_PRESENT))
-			return 1;	/* swapped out: not known, so not free */
-		r = ug_proc_read(&s->t->proc, page, s->buf, UG_PAGE_SIZE, err);
+		if (!(entries[i] & PAGEMAP_PRESENT)) {
+			/* Swapped out: not known, so nothing is free. */
+			memset(run->occupied, 0xff, run->cs.nwords * sizeof(uint64_t));
+			continue;
+		}
+		r = ug_proc_read(&run->t->proc, page, s->buf, UG_PAGE_SIZE, err);
 		if (r < 0)
 			return r;
-		if (words_hit(s->cs, s->buf, UG_PAGE_SIZE / sizeof(uint64_t), s->guard))
-			return 1;
+		note_page(s);
 	}
 	return 0;
 }
@@ -262,24 +269,26 @@ static int scan_map(struct scan *s, const struct ug_map *m, struct ug_error *err
 	return r;
 }
 
-int ug_contexts_scan(struct ug_target *t, const struct ug_checkset *cs, struct ug_run *run,
-		     struct ug_error *err)
+int ug_contexts_scan(struct ug_run *run, struct ug_error *err)
 {
-	ug_autofree uint64_t *buf = malloc(UG_PAGE_SIZE);
-	struct scan s = { .t = t, .cs = cs, .run = run, .buf = buf };
+	ug_autofree uint64_t *buf = NULL;
+	struct scan s = { .run = run };
 	int r = 0;
 
+	if (run->scanned)
+		return 0;
+	s.buf = buf = malloc(UG_PAGE_SIZE);
 	if (!buf)
 		return ug_err(err, -ENOMEM, "out of memory");
 	if (run->threads.n)
-		ug_ignore(ug_proc_read_present(&t->proc, run->threads.v[0].pointer + 0x30, &s.guard,
-					       sizeof(s.guard), true, NULL));
-	ug_maps_for_each(&t->maps, m) {
-		if (!worth_scanning(m))
-			continue;
-		r = scan_map(&s, m, err);
-		if (r)
-			break;
+		ug_ignore(ug_proc_read_present(&run->t->proc, run->threads.v[0].pointer + 0x30,
+					       &s.guard, sizeof(s.guard), true, NULL));
+	ug_maps_for_each(&run->t->maps, m) {
+		if (worth_scanning(m))
+			r = scan_map(&s, m, err);
+		if (r < 0)
+			return r;
 	}
-	return r;
+	run->scanned = true;
+	return 0;
 }

@@ -22,10 +22,10 @@
 int ug_contexts_possible(struct ug_target *t, struct ug_error *err) ug_must_check;
 
 /*
- * In a full stop: does any word of private writable memory point into the concerned
- * functions? Thread stacks are left out (the stack check has seen them). 1: yes. 0: no.
+ * In a full stop: adds to the run's occupied items those that a word of private writable
+ * memory may point into, plain or mangled. Thread stacks are left out (the stack check has
+ * seen them). Once a stop: a second call has nothing to add.
  */
-int ug_contexts_scan(struct ug_target *t, const struct ug_checkset *cs, struct ug_run *run,
-		     struct ug_error *err) ug_must_check;
+int ug_contexts_scan(struct ug_run *run, struct ug_error *err) ug_must_check;
 
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/contexts.h"
 #include "engine/entry.h"
 #include "engine/funcstack.h"
 #include "engine/run.h"
@@ -150,6 +151,9 @@ int ug_run_mark_empty(struct ug_run *run, struct ug_error *err)
 	struct ug_registry *reg = &run->t->reg;
 	int r = ug_leave_unused_sites(run->t, err);
 
+	/* A suspended context is on no thread's stack, and may be inside all the same. */
+	if (r == 0 && run->at_once)
+		r = ug_contexts_scan(run, err);
 	ug_checkset_close(&run->cs, run->t, run->occupied);
 	for (size_t i = 0; r == 0 && i < reg->nsegs; i++)
 		if (seg_left(&reg->segs[i]) && !seg_occupied(run, i))

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "engine/contexts.h"
 #include "engine/mapping.h"
 #include "engine/run.h"
 
@@ -141,12 +142,15 @@ static int prove_empty(struct ug_run *run, uint64_t deadline_ns, struct ug_error
 static int prove_and_release(struct ug_target *t, uint64_t deadline_ns, struct ug_error *err)
 {
 	struct ug_run run;
-	int r = ug_run_init(&run, t, 0, err);
+	int possible, r = ug_run_init(&run, t, 0, err);
 
 	if (r < 0)
 		return r;
+	possible = ug_contexts_possible(t, NULL);
+	run.at_once = possible > 0;
 	r = ug_run_unwind(&run, err);
-	if (r == 0)
+	/* Memory that is too large to be searched proves nothing: what was left stays. */
+	if (r == 0 && possible >= 0)
 		r = prove_empty(&run, deadline_ns, err);
 	ug_run_deinit(&run);
 	return r < 0 ? r : ug_release_empty(t, err);

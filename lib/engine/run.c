@@ -221,6 +221,7 @@ int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *e
 	ug_vec_for_each(&run->threads, rec)
 		rec->seen = false;
 	memset(run->occupied, 0, run->cs.nwords * sizeof(uint64_t));
+	run->scanned = false;
 	run->refusal.code = 0;
 	r = ug_stop_all(stop, visit, run, err);
 	if (r < 0) {

@@ -43,7 +43,8 @@ struct ug_run {
 	uint64_t *hits;			/* scratch of one check */
 	uint64_t *occupied;		/* items some thread may be in, of the last full stop */
 	bool tier2;			/* refute hits of the scan by unwinding; ug_run_unwind */
-	bool at_once;			/* suspended contexts: no table */
+	bool at_once;			/* suspended contexts: no table, and memory counts */
+	bool scanned;			/* memory, in this full stop */
 	bool hot;			/* a thread found unsafe was running, not asleep */
 	struct ug_error refusal;	/* of the last full stop: this process must not be stopped */
 	unsigned int attempts;

@@ -265,8 +265,11 @@ static int may_commit(struct ug_run *run, struct ug_error *err)
 		return 0;
 	if (count_unsafe(run))
 		return -EAGAIN;
-	r = ug_contexts_scan(run->t, &run->cs, run, err);
-	return r > 0 ? -EAGAIN : r;
+	r = ug_contexts_scan(run, err);
+	if (r < 0)
+		return r;
+	return ug_checkset_meet(&run->cs, run->occupied, run->cs.concerned) ||
+	       ug_checkset_meet(&run->cs, run->occupied, run->cs.pads) ? -EAGAIN : 0;
 }
 
 static int start_once(struct ug_run *run, const struct ug_run *parent, size_t *ret_waiting,

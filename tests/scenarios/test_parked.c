@@ -585,6 +585,53 @@ static void test_coroutine_denied(void **state)
 	scenario_stop(&victim);
 }
 
+static unsigned int count_left(void)
+{
+	struct ug_status *st = status();
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < st->npatches; i++)
+		n += st->patches[i].state == UG_PATCH_LEFT;
+	ug_status_free(st);
+	return n;
+}
+
+/*
+ * The false assertion of one controller is not inherited by the next: a patch that a
+ * coroutine is still inside of is not unmapped when that one completes the transition.
+ */
+static void test_coroutine_outlives(void **state)
+{
+	struct ug_opts opts = {
+		.sz = sizeof(opts), .timeout_ms = 30000,
+		.flags = UG_OPT_CONTEXTS_NONE | UG_OPT_NO_WAIT,
+	};
+	struct victim_state before;
+	struct ug_report report;
+	struct ug_error err = { 0 };
+
+	start_coroutines(&before);
+	if (ug_load(victim.pid, patch, NULL, NULL, &err) < 0)
+		fail_msg("load: %s", err.message);
+	suspend();
+	assert_string_equal(scenario_ask(&victim, "hold"), "held");
+	if (ug_unload(victim.pid, "parked-fix", &opts, &report, &err) < 0)
+		fail_msg("unload: %s", err.message);
+	assert_int_equal(report.outcome, UG_PENDING);
+	assert_int_equal(scenario_number(scenario_ask(&victim, "drop"), "version"), NEW);
+	if (ug_wait(victim.pid, NULL, NULL, &report, &err) < 0)
+		fail_msg("wait: %s", err.message);
+	assert_int_equal(report.outcome, UG_DONE);
+	assert_calls(OLD, 0);
+	assert_int_equal(count_left(), 1);
+	resume(NEW);
+	for (int i = 0; i < POLLS && count_left(); i++)
+		assert_int_equal(recover(), 0);
+	assert_clean(&before);
+	victim_state_free(&before);
+	scenario_stop(&victim);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -596,6 +643,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_musl),
 		cmocka_unit_test(test_coroutine),
 		cmocka_unit_test(test_coroutine_denied),
+		cmocka_unit_test(test_coroutine_outlives),
 	};
 
 	if (argc > 1)

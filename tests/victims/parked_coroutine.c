@@ -7,8 +7,12 @@
  *
  *	suspend		start a coroutine, which leaves by swapcontext in the middle of target
  *	resume		let it end; its stack goes with it: version=N
+ *	hold		park a thread in target
+ *	drop		let it return: version=N
  *	stat		call target: version=N mixed=N
  */
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -75,6 +79,42 @@ static int start(void)
 	return swapcontext(&home, &inside);
 }
 
+/* ---- a thread of its own ---- */
+
+static pthread_t holder;
+static sem_t held, dropped;
+static int held_version;
+
+static KEEP void hold(void)
+{
+	sem_post(&held);
+	while (sem_wait(&dropped) != 0)
+		;
+	sink++;
+}
+
+static void *hold_thread(void *arg)
+{
+	held_version = call_target(hold);
+	return arg;
+}
+
+static void start_holder(void)
+{
+	if (pthread_create(&holder, NULL, hold_thread, NULL) != 0)
+		return;
+	while (sem_wait(&held) != 0)
+		;
+	printf("held\n");
+}
+
+static void end_holder(void)
+{
+	sem_post(&dropped);
+	pthread_join(holder, NULL);
+	printf("dropped version=%d\n", held_version);
+}
+
 /* Dead frames would be taken for live ones. */
 static int finish(void)
 {
@@ -88,10 +128,16 @@ int main(void)
 	char line[64];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	sem_init(&held, 0, 0);
+	sem_init(&dropped, 0, 0);
 	printf("ready\n");
 	while (fgets(line, sizeof(line), stdin)) {
 		if (strncmp(line, "suspend", 7) == 0)
 			printf("%s\n", start() < 0 ? "failed" : "suspended");
+		else if (strncmp(line, "hold", 4) == 0)
+			start_holder();
+		else if (strncmp(line, "drop", 4) == 0)
+			end_holder();
 		else if (strncmp(line, "resume", 6) == 0)
 			printf("resumed version=%d\n", finish());
 		else
