@@ -16,6 +16,7 @@
 #define UG_BUILDER_BUILD_H
 
 #include "base/error.h"
+#include "builder/reason.h"
 #include "patchfile/patch.h"
 
 struct ug_build_source_opts {
@@ -50,6 +51,115 @@ struct ug_build_report {		/* plain data, nothing to free */
  */
 int ug_build_source(const struct ug_build_source_opts *opts, struct ug_build_report *report,
 		    struct ug_error *err) ug_must_check;
+
+/* ---- comparing two objects ---- */
+
+struct ug_build_change {
+	const char *verdict;		/* "changed", "new", "gone" */
+	const char *kind;		/* "function", "variable", "thread-local variable" */
+	char name[128];
+	char reason[96];		/* why: "changed", "new", "inlines f" */
+	char detail[200];
+	char file[128];			/* "" and 0: not known */
+	unsigned int line;
+	bool kept;			/* would be in a patch */
+};
+
+typedef UG_VEC(struct ug_build_change) ug_change_vec;
+
+struct ug_diff_report {
+	size_t functions;		/* compared */
+	ug_change_vec changes;
+	ug_finding_vec findings;
+};
+
+/*
+ * What differs between two versions of a relocatable object, compiled with
+ * -ffunction-sections -fdata-sections. -UG_E_LTO, -UG_E_BAD_ELF, -UG_E_BAD_ARCH or a system error.
+ */
+int ug_build_diff(const char *before, const char *after, struct ug_diff_report *ret,
+		  struct ug_error *err) ug_must_check;
+void ug_diff_report_free(struct ug_diff_report *r);
+
+/* ---- patches from two versions of objects ---- */
+
+struct ug_object_pair {
+	const char *before, *after;	/* relocatable objects */
+	const char *source;		/* what they were compiled from: a label */
+};
+
+struct ug_build_objects_opts {
+	const struct ug_object_pair *pairs;
+	size_t npairs;
+	const char *const *targets;
+	size_t ntargets;
+	const char *const *symbols;	/* for each target the file with its .symtab, or NULL: the
+					 * target itself, else /usr/lib/debug by build-id */
+	const char *output;
+	const char *name;		/* of the patch */
+	const char *description, *cves;	/* "" : none */
+	const char *const *layout_ok;	/* structures whose change is accepted */
+	size_t nlayout_ok;
+};
+
+struct ug_note {
+	char text[256];
+};
+
+struct ug_patch_report {
+	bool no_change;			/* for these targets: no patch was written */
+	char name[UG_PATCH_NAME_MAX + 1];
+	size_t functions, references;
+	bool pins_memory;
+	ug_change_vec changes;	/* of all objects */
+	ug_finding_vec findings;
+	UG_VEC(struct ug_note) notes;	/* "lua.o: not in the target" */
+};
+
+/*
+ * Compare, take over, resolve, write. -UG_E_CHANGE: report->findings say why. -UG_E_IDENTITY:
+ * the binary runs other code than `before`. -UG_E_NO_DEBUG: no symbols. With report->no_change
+ * it succeeds without a file.
+ */
+int ug_build_objects(const struct ug_build_objects_opts *opts, struct ug_patch_report *report,
+		     struct ug_error *err) ug_must_check;
+/* The same, adding to a report that is already in use. */
+int ug_build_objects_into(const struct ug_build_objects_opts *opts, struct ug_patch_report *report,
+			  struct ug_error *err) ug_must_check;
+void ug_patch_report_free(struct ug_patch_report *r);
+
+/* ---- patches from a source tree and a diff ---- */
+
+struct ug_build_tree_opts {
+	const char *src;		/* the program's source tree: copied, never changed */
+	const char *const *diffs;	/* unified diffs */
+	size_t ndiffs;
+	const char *const *ignore;	/* files of the diff that no compile reads, by their name */
+	size_t nignore;
+	const char *const *command;	/* the build, run in the copy; ends with NULL */
+	const char *wrapper;		/* the program that calls ug_build_wrapper() first of all */
+	const char *const *targets;
+	size_t ntargets;
+	const char *debug;		/* symbols of the first target, or NULL */
+	const char *output;
+	const char *name, *description, *cves;
+	const char *const *layout_ok;
+	size_t nlayout_ok;
+	bool keep;			/* leave the copy and the objects; a note says where */
+};
+
+/*
+ * As ug_build_objects, and: -UG_E_COMPILE when the build or a compile fails, -UG_E_DIFF when the
+ * diff does not apply or no compile reads a file of it.
+ */
+int ug_build_tree(const struct ug_build_tree_opts *opts, struct ug_patch_report *report,
+		  struct ug_error *err) ug_must_check;
+
+/*
+ * To be called first in main(): when this process is a compiler call of a recorded build, it
+ * becomes the real compiler. False: go on. True: that failed, exit with *ret.
+ */
+bool ug_build_wrapper(int argc, char **argv, int *ret);
 
 void ug_build_warn(struct ug_build_report *report, const char *fmt, ...) ug_printf(2, 3);
 

@@ -54,6 +54,17 @@ struct cli {
 	const char **cflags;
 	size_t ncflags;
 	bool assume_abi;
+	const char **before, **after;	/* pairs of objects */
+	size_t nbefore, nafter;
+	const char *debug;
+	const char *name, *description, *cves;
+	const char **layout_ok;
+	size_t nlayout_ok;
+	const char *explain;
+	const char *src;
+	const char **diffs, **ignore;
+	size_t ndiffs, nignore;
+	bool keep;
 
 	bool utf8;			/* the locale's encoding */
 	bool color;			/* stdout is a terminal that wants it */
@@ -115,6 +126,7 @@ int verb_info(struct cli *cli);
 int verb_plan(struct cli *cli);
 int verb_verify(struct cli *cli);
 int verb_build(struct cli *cli);
+int verb_diff(struct cli *cli);
 
 /* Memory that runs out ends the program with a message: nothing is ever half done by it,
  * because allocations of the CLI never happen inside a call of the library. */

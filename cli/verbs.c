@@ -64,6 +64,11 @@ const struct verb verbs[] = {
 	  "Compiles a C file written against <ugraft/patch.h>. Functions and variables of the\n"
 	  "target, static ones too, are used by plain extern declarations.",
 	  TAKES_BUILD, 0, 0, OPERAND_NONE, OPERAND_NONE, verb_build },
+	{ "diff", "BEFORE.o AFTER.o", "say what differs between two objects, function by function",
+	  "Both compiled with -ffunction-sections -fdata-sections. Compares what the code means:\n"
+	  "moved strings, renumbered variables and other widths of jumps are no difference. What\n"
+	  "a patch would have to contain is marked, and what would forbid one is named.",
+	  0, 2, 2, OPERAND_FILE, OPERAND_FILE, verb_diff },
 	{ NULL },
 };
 

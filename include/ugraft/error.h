@@ -84,7 +84,11 @@ enum ug_exit {
 	X(INTERRUPTED, FAILED, EINTR, "interrupted")                                               \
 	X(WORKER, FAILED, EIO, "the helper process died")                                          \
 	X(PARTIAL, PARTIAL, EIO, "some targets done, some not")                                    \
-	X(UNSUPPORTED, REFUSED, EOPNOTSUPP, "not supported")
+	X(UNSUPPORTED, REFUSED, EOPNOTSUPP, "not supported")                                       \
+	X(LTO, REFUSED, EOPNOTSUPP, "the object was compiled for link-time optimisation")          \
+	X(CHANGE, REFUSED, EINVAL, "the change cannot be made into a patch")                       \
+	X(IDENTITY, REFUSED, ENODEV, "the rebuilt program is not the one that runs")               \
+	X(DIFF, FAILED, EINVAL, "the diff does not apply, or is not used by the build")
 
 enum ug_error_code {
 	UG_E_FIRST = UG_E_BASE,

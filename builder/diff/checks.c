@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What cannot be seen item by item: code without functions, start-up code, linker tables. */
+#include <ctype.h>
+#include <errno.h>
+
+#include "builder/diff/diff.h"
+#include "object/symbol.h"
+
+#define FIND(d, reason, item, ...)                                                                 \
+	(ug_finding_add(&(d)->findings, UG_REASON_##reason, (item)->file, (item)->line, __VA_ARGS__) ? \
+	 0 : -ENOMEM)
+
+/* ---- assembler ---- */
+
+/* Does something but padding lie outside of all functions with a size? */
+static bool has_bare_code(const struct ug_dobj *o, size_t section)
+{
+	const uint8_t *code = o->file.r.data + o->file.sh[section].sh_offset;
+	uint64_t at = 0, size = o->file.sh[section].sh_size;
+
+	for (size_t i = o->first_item[section]; i <= o->first_item[section + 1]; i++) {
+		bool last = i == o->first_item[section + 1];
+		uint64_t end = last ? size : o->items.v[i].value;
+
+		while (at < end) {
+			struct ug_insn insn;
+
+			if (!ug_insn_decode(code + at, end - at, at, &insn) ||
+			    (!insn.is_nop && insn.kind != UG_INSN_TRAP))
+				return true;
+			at += insn.len;
+		}
+		if (!last && o->items.v[i].value + o->items.v[i].size > at)
+			at = o->items.v[i].value + o->items.v[i].size;
+	}
+	return false;
+}
+
+static bool same_section(const struct ug_diff *d, size_t b, size_t a)
+{
+	const struct ug_dobj *ob = d->before, *oa = d->after;
+	const Elf64_Shdr *sb = &ob->file.sh[b], *sa = &oa->file.sh[a];
+	size_t nb = ob->first_rel[b + 1] - ob->first_rel[b], na = oa->first_rel[a + 1] - oa->first_rel[a];
+
+	if (sb->sh_size != sa->sh_size || nb != na ||
+	    memcmp(ob->file.r.data + sb->sh_offset, oa->file.r.data + sa->sh_offset, sa->sh_size))
+		return false;
+	for (size_t i = 0; i < na; i++) {
+		const struct ug_rel *rb = &ob->rels.v[ob->first_rel[b] + i];
+		const struct ug_rel *ra = &oa->rels.v[oa->first_rel[a] + i];
+
+		if (rb->type != ra->type || rb->offset != ra->offset || rb->addend != ra->addend ||
+		    strcmp(ug_objfile_symbol_name(&ob->file, rb->sym),
+			   ug_objfile_symbol_name(&oa->file, ra->sym)))
+			return false;
+	}
+	return true;
+}
+
+static int check_bare_code(struct ug_diff *d)
+{
+	for (size_t a = 1; a < d->after->file.nsh; a++) {
+		const char *name = ug_objfile_section_name(&d->after->file, a);
+		size_t b;
+
+		if (!ug_dobj_is_code(&d->after->file, a) || !has_bare_code(d->after, a))
+			continue;
+		b = ug_objfile_section(&d->before->file, name);
+		if (b && same_section(d, b, a))
+			continue;
+		if (!ug_finding_add(&d->findings, UG_REASON_ASM, "", 0,
+				    "section %s has code outside of functions, and it differs", name))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* A kept function with a branch the assembler resolved to a neighbour cannot be moved alone. */
+static int check_branches(struct ug_diff *d, const struct ug_item *f)
+{
+	for (size_t i = f->first_insn; i < f->first_insn + f->ninsns; i++) {
+		const struct ug_op *op = &d->after->ops.v[i];
+		const struct ug_rel *rels;
+		size_t n;
+
+		if (op->kind != UG_INSN_JMP && op->kind != UG_INSN_JCC && op->kind != UG_INSN_CALL)
+			continue;
+		ug_dobj_rels(d->after, f->section, op->off, op->off + op->len, &rels, &n);
+		if (!n && (op->target < f->value || op->target >= f->value + f->size))
+			return FIND(d, ASM, f, "%s branches into a neighbour of its section", f->name);
+	}
+	return f->opaque ? FIND(d, ASM, f, "%s does not decode", f->name) : 0;
+}
+
+/* ---- what runs at start and end ---- */
+
+static bool is_start_table(const char *name)
+{
+	static const char *const names[] = { ".init_array", ".fini_array", ".preinit_array", ".ctors",
+					     ".dtors" };
+
+	for (size_t i = 0; i < UG_ARRAY_SIZE(names); i++) {
+		size_t len = strlen(names[i]);
+
+		if (!strncmp(name, names[i], len) && (!name[len] || name[len] == '.'))
+			return true;
+	}
+	return false;
+}
+
+/* The n-th function of all such tables. */
+static size_t started(const struct ug_dobj *o, size_t n)
+{
+	for (size_t s = 1; s < o->file.nsh; s++) {
+		if (!is_start_table(ug_objfile_section_name(&o->file, s)))
+			continue;
+		for (size_t i = o->first_rel[s]; i < o->first_rel[s + 1]; i++) {
+			if (n-- == 0)
+				return ug_dobj_place(o, &o->rels.v[i], 0, 0).item;
+		}
+	}
+	return UG_NO_ITEM;
+}
+
+static bool is_started(const struct ug_dobj *o, size_t item)
+{
+	size_t s;
+
+	for (size_t n = 0; (s = started(o, n)) != UG_NO_ITEM; n++) {
+		if (s == item)
+			return true;
+	}
+	return false;
+}
+
+static int check_start_tables(struct ug_diff *d)
+{
+	for (size_t n = 0;; n++) {
+		size_t b = started(d->before, n), a = started(d->after, n);
+		const struct ug_item *item;
+
+		if (a == UG_NO_ITEM && b == UG_NO_ITEM)
+			return 0;
+		if (a != UG_NO_ITEM && b != UG_NO_ITEM && d->after->items.v[a].pair == b)
+			continue;
+		item = a == UG_NO_ITEM ? &d->before->items.v[b] : &d->after->items.v[a];
+		return FIND(d, CONSTRUCTOR, item, "%s %s a constructor or destructor", item->name,
+			    a == UG_NO_ITEM ? "is no longer" : "has become");
+	}
+}
+
+/* ---- kept functions ---- */
+
+static bool has_lsda(const struct ug_dobj *o, const struct ug_item *f)
+{
+	/* The FDE of a function with handlers is followed by a pointer into .gcc_except_table:
+	 * gcc and clang write one such section for the file, or one for the function. */
+	size_t eh = ug_objfile_section(&o->file, ".eh_frame");
+	bool mine = false;
+
+	for (size_t i = o->first_rel[eh]; eh && i < o->first_rel[eh + 1]; i++) {
+		const struct ug_rel *rel = &o->rels.v[i];
+		const Elf64_Sym *sym = &o->file.syms[rel->sym];
+
+		if (!strncmp(ug_objfile_section_name(&o->file, sym->st_shndx), ".gcc_except_table", 17)) {
+			if (mine)
+				return true;
+			continue;
+		}
+		mine = sym->st_shndx == f->section &&
+		       sym->st_value + (uint64_t)rel->addend == f->value;
+	}
+	return false;
+}
+
+static int check_function(struct ug_diff *d, size_t i)
+{
+	const struct ug_item *f = &d->after->items.v[i];
+	int rc;
+
+	if (f->ifunc)
+		return FIND(d, IFUNC, f, "%s is an indirect function", f->name);
+	if (has_lsda(d->after, f))
+		return FIND(d, EXCEPTIONS, f, "%s handles exceptions", f->name);
+	if (f->pair != UG_NO_ITEM && !strcmp(f->name, "main"))
+		return FIND(d, STARTUP, f, "main has changed");
+	if (f->pair != UG_NO_ITEM && is_started(d->after, i))
+		return FIND(d, STARTUP, f, "%s is a constructor or destructor", f->name);
+	rc = check_branches(d, f);
+	return rc;
+}
+
+static int check_variable(struct ug_diff *d, size_t i)
+{
+	const struct ug_item *v = &d->after->items.v[i];
+
+	if (v->kind == UG_ITEM_TLS)
+		return FIND(d, TLS_NEW, v, "%s is new and thread-local", v->name);
+	if (!v->name[0] && !v->literal)
+		return FIND(d, STATIC_LOCAL, v, "a variable without a name in section %s",
+			    ug_objfile_section_name(&d->after->file, v->section));
+	return 0;
+}
+
+/* A clone that is gone or was replaced by another, and a tail call of it: see reason CLONE. */
+static int check_tail_calls(struct ug_diff *d)
+{
+	ug_vec_for_each(&d->before->items, f) {
+		for (size_t i = f->first_insn; f->kind == UG_ITEM_FUNC && i < f->first_insn + f->ninsns; i++) {
+			const struct ug_op *op = &d->before->ops.v[i];
+			const struct ug_item *to;
+			const struct ug_rel *rels;
+			struct ug_place p;
+			size_t n;
+
+			ug_dobj_rels(d->before, f->section, op->off, op->off + op->len, &rels, &n);
+			if (n != 1 || (op->kind != UG_INSN_JMP && op->kind != UG_INSN_JCC))
+				continue;
+			p = ug_dobj_place(d->before, rels, op->off + op->len, 0);
+			to = p.item == UG_NO_ITEM ? NULL : &d->before->items.v[p.item];
+			if (!to || to->kind != UG_ITEM_FUNC || to->pair != UG_NO_ITEM || p.off ||
+			    to->parent != UG_NO_ITEM || !ug_symbol_is_clone(to->name))
+				continue;
+			return FIND(d, CLONE, f, "%s jumps to %s", f->name, to->name);
+		}
+	}
+	return 0;
+}
+
+static int check_kept(struct ug_diff *d)
+{
+	for (size_t i = 0; i < d->after->items.n; i++) {
+		int rc = 0;
+
+		if (d->kept[i])
+			rc = d->after->items.v[i].kind == UG_ITEM_FUNC ? check_function(d, i) :
+			     check_variable(d, i);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- variables that came and went ---- */
+
+static bool is_linker_table(const struct ug_dobj *o, const struct ug_item *item)
+{
+	const char *name = ug_objfile_section_name(&o->file, item->section);
+
+	if (!name[0] || isdigit((unsigned char)name[0]))
+		return false;
+	while (isalnum((unsigned char)*name) || *name == '_')
+		name++;
+	return !*name;		/* an identifier: the linker defines __start_ and __stop_ for it */
+}
+
+/* Same function and source name on the other side, but not paired. */
+static const struct ug_item *namesake(const struct ug_dobj *o, const struct ug_item *like)
+{
+	ug_vec_for_each(&o->items, i) {
+		if (i->kind == like->kind && i->pair == UG_NO_ITEM && !i->literal && i->scope &&
+		    like->scope && i->var && like->var && !strcmp(i->var, like->var) &&
+		    !strcmp(i->scope, like->scope))
+			return i;
+	}
+	return NULL;
+}
+
+static const struct ug_item *gone_of_scope(const struct ug_dobj *o, const struct ug_item *like)
+{
+	ug_vec_for_each(&o->items, i) {
+		if (i->kind == like->kind && i->pair == UG_NO_ITEM && !i->literal && i->scope &&
+		    like->scope && !strcmp(i->scope, like->scope))
+			return i;
+	}
+	return NULL;
+}
+
+static int check_new(struct ug_diff *d, size_t a)
+{
+	const struct ug_item *item = &d->after->items.v[a], *old;
+
+	if (is_linker_table(d->after, item))
+		return FIND(d, SECTION_ENTRY, item, "%s is new in section %s", item->name,
+			    ug_objfile_section_name(&d->after->file, item->section));
+	if (!d->kept[a])
+		return 0;
+	old = namesake(d->before, item);
+	if (old)
+		return FIND(d, STATIC_LOCAL, item, "%s has no certain counterpart (%s before)",
+			    item->name, old->name);
+	old = gone_of_scope(d->before, item);
+	if (old)
+		return FIND(d, STATIC_GONE, item, "%s is new, %s is gone", item->var, old->var);
+	return 0;
+}
+
+static int check_variables(struct ug_diff *d)
+{
+	for (size_t i = 0; i < d->changes.n; i++) {
+		const struct ug_change c = d->changes.v[i];
+		int rc = 0;
+
+		if (c.kind == UG_ITEM_FUNC)
+			continue;
+		if (c.verdict == UG_DIFF_NEW)
+			rc = check_new(d, c.after);
+		else if (c.verdict == UG_DIFF_GONE &&
+			 is_linker_table(d->before, &d->before->items.v[c.before]))
+			rc = FIND(d, SECTION_ENTRY, &d->before->items.v[c.before], "%s is gone from a "
+				  "section", c.name);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int ug_diff_checks(struct ug_diff *d)
+{
+	int rc = check_bare_code(d);
+
+	if (rc == 0)
+		rc = check_start_tables(d);
+	if (rc == 0)
+		rc = check_kept(d);
+	if (rc == 0)
+		rc = check_tail_calls(d);
+	return rc < 0 ? rc : check_variables(d);
+}

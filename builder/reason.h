@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Why a change cannot become a patch, or what its reader should know. One table: the name is
+ * what `ugraft build --explain` takes.
+ */
+#ifndef UG_BUILDER_REASON_H
+#define UG_BUILDER_REASON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/vec.h"
+
+/* X(name, refuses, what it is, what to do) */
+#define UG_REASONS(X)                                                                              \
+	X(DATA_CHANGED, true, "the initial value of a variable or table has changed",              \
+	  "The running program's variable has a life of its own by now, and other code may have "  \
+	  "read or copied it: a patch does not overwrite it. Leave the data as it is and change "  \
+	  "the code that reads it, for example by testing for the one entry that is different.")   \
+	X(DATA_SIZE, true, "a variable has another size or type",                                  \
+	  "The running program has the old one, and unchanged code uses it. Give the new one "     \
+	  "another name, and move over what it must keep in the functions that use it.")           \
+	X(SECTION_KIND, true, "a variable has moved between constant and writable data",           \
+	  "The page it is in cannot change its protection under a running program. Keep the "      \
+	  "const as it was, or give the new variable another name.")                               \
+	X(TLS_CHANGED, true, "the initial value of a thread-local variable has changed",           \
+	  "Threads that run have their copy already. Set the value in code.")                      \
+	X(TLS_NEW, true, "new code uses a new thread-local variable",                              \
+	  "The program's threads have no room for it. Use an ordinary variable, or "               \
+	  "pthread_getspecific().")                                                                \
+	X(STATIC_LOCAL, true, "a static local variable cannot be told from others of its name",    \
+	  "Which of the running program's variables is meant must be certain. Rename the new "     \
+	  "one.")                                                                                  \
+	X(STATIC_GONE, false, "a static local variable is gone and a new one has come",            \
+	  "If it was renamed, the new one starts from its initial value, not from the old one's: " \
+	  "keep the name.")                                                                        \
+	X(LAYOUT, true, "the layout of a structure has changed",                                   \
+	  "The running program's objects have the old layout, and code that is not in the patch "  \
+	  "uses it. Keep the fields where they are and put the new one elsewhere: in a table "     \
+	  "keyed by the object's address, or in a field that is free. When no object of the type " \
+	  "outlives a call of the changed functions, --layout-ok=NAME accepts it.")                \
+	X(ENUM, true, "the value of an enumeration constant has changed",                          \
+	  "The running program's variables hold the old numbers. Add new constants at the end.")   \
+	X(ASM, true, "assembler code has changed",                                                 \
+	  "Code outside of functions with a known size cannot be taken over by itself. Put the "   \
+	  "change into a C function.")                                                             \
+	X(STARTUP, true, "the change is in code that has already run",                             \
+	  "main() and constructors do not run a second time, and main() never leaves the stack. "  \
+	  "Put the change into a function that is called later; mark a static one that became "    \
+	  "part of main() noinline.")                                                              \
+	X(CONSTRUCTOR, true, "the list of constructors or destructors has changed",                \
+	  "What they would have done must be done by a function that still runs.")                 \
+	X(SECTION_ENTRY, true, "an entry of a table made by the linker has come or gone",          \
+	  "The program has walked that section at its start. Register the entry in code.")         \
+	X(IFUNC, true, "an indirect function (IFUNC) has changed",                                 \
+	  "Its resolver has run. Patch the implementation it chose.")                              \
+	X(EXCEPTIONS, true, "a changed function handles exceptions",                               \
+	  "Unwinding through new code is not supported yet.")                                      \
+	X(CLONE, true, "a changed clone is reached by a jump",                                     \
+	  "A thread may be in the old clone without its caller on the stack. Mark the function "   \
+	  "the clone was made of noinline and noclone, in both versions.")                         \
+	X(RELOCATION, true, "code needs a relocation a patch cannot have",                     \
+	  "Compile the object for the small code model.")                                          \
+	X(CONST_COPIED, false, "a constant has changed; the patched functions have their own copy",\
+	  "Pointers to the old one that are kept elsewhere still lead to the old one.")            \
+	X(NOT_THERE, true, "new code uses something the program does not have",                    \
+	  "It is in neither the target nor a library given as --target. If a library has it, name "\
+	  "that library.")                                                                         \
+	X(UNREAD, true, "no compile of the build has read a file of the diff",                     \
+	  "Then its change is not in what was compared, and \"no change\" would be a guess. If it "\
+	  "is documentation or a test, --ignore=FILE leaves it out; if it is read by a generator, "\
+	  "put the generated file into the diff.")                                                 \
+	X(DIFFERENT, true, "the rebuilt program is not the one that runs",                         \
+	  "A function to be replaced differs from what the source, the compiler and the flags of " \
+	  "this build give. Use the source and tools the running binary was made with.")
+
+enum ug_reason {
+#define X(name, refuses, text, advice) UG_REASON_##name,
+	UG_REASONS(X)
+#undef X
+	UG_REASONS_END
+};
+
+struct ug_finding {
+	enum ug_reason reason;
+	unsigned int line;		/* 0: not known */
+	char file[128];
+	char what[256];			/* "struct client: field flags is at 40, before at 36" */
+};
+
+typedef UG_VEC(struct ug_finding) ug_finding_vec;
+
+const char *ug_reason_name(enum ug_reason r);
+const char *ug_reason_text(enum ug_reason r);
+const char *ug_reason_advice(enum ug_reason r);
+bool ug_reason_refuses(enum ug_reason r);
+bool ug_reason_find(const char *name, enum ug_reason *ret);
+
+/* False: out of memory. The same finding twice is kept once. */
+bool ug_finding_add(ug_finding_vec *v, enum ug_reason reason, const char *file, unsigned int line,
+		    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+#endif
