@@ -4,7 +4,6 @@
  * output appears at once and whole, by rename.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "base/cleanup.h"
 #include "builder/build.h"
 #include "builder/compile.h"
+#include "builder/output.h"
 #include "builder/resolve.h"
 
 struct build {
@@ -47,26 +47,6 @@ static void path_in(const struct build *b, const char *name, char *buf, size_t s
 	snprintf(buf, size, "%s/%s", b->dir, name);
 }
 
-static int write_file(const char *path, const void *data, size_t size, struct ug_error *err)
-{
-	ug_autoclose int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	const uint8_t *p = data;
-
-	if (fd < 0)
-		return ug_err_errno(err, "cannot create %s", path);
-	while (size) {
-		ssize_t n = write(fd, p, size);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ug_err_errno(err, "cannot write %s", path);
-		p += n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
 static int make_dir(struct build *b)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -83,7 +63,7 @@ static int make_dir(struct build *b)
 	if (mkdir(path, 0700) < 0)
 		return ug_err_errno(b->err, "cannot create %s", path);
 	path_in(b, "ugraft/patch.h", path, sizeof(path));
-	return write_file(path, ug_compile_patch_h, strlen(ug_compile_patch_h), b->err);
+	return ug_output_create(path, ug_compile_patch_h, strlen(ug_compile_patch_h), b->err);
 }
 
 static void remove_dir(const struct build *b)
@@ -278,23 +258,6 @@ static int verify(struct build *b)
 	return 0;
 }
 
-static int publish(struct build *b)
-{
-	ug_autofree char *temp = NULL;
-	int rc;
-
-	if (asprintf(&temp, "%s.%d.tmp", b->opts->output, (int)getpid()) < 0) {
-		temp = NULL;
-		return ug_err(b->err, -ENOMEM, "out of memory");
-	}
-	rc = write_file(temp, b->file, b->size, b->err);
-	if (rc == 0 && rename(temp, b->opts->output) < 0)
-		rc = ug_err_errno(b->err, "cannot create %s", b->opts->output);
-	if (rc < 0)
-		unlink(temp);
-	return rc;
-}
-
 static int run(struct build *b)
 {
 	int rc;
@@ -310,7 +273,7 @@ static int run(struct build *b)
 		rc = verify(b);
 	if (rc == 0)
 		rc = ug_check_abi(&b->res, b->opts->assume_abi, b->report, b->err);
-	return rc < 0 ? rc : publish(b);
+	return rc < 0 ? rc : ug_output_publish(b->opts->output, b->file, b->size, b->err);
 }
 
 int ug_build_source(const struct ug_build_source_opts *opts, struct ug_build_report *report,

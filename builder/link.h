@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* From an extracted object to a patch file: every reference gets its place in the targets. */
+#ifndef UG_BUILDER_LINK_H
+#define UG_BUILDER_LINK_H
+
+#include "builder/build.h"
+#include "builder/extract.h"
+#include "builder/match.h"
+#include "builder/target.h"
+
+struct ug_placed {			/* a comparison whose object is in a target */
+	const struct ug_diff *diff;
+	size_t target;			/* index into targets->files */
+	uint32_t group;
+};
+
+struct ug_link_in {
+	const struct ug_placed *placed;
+	size_t nplaced;
+	const struct ug_targets *targets;
+	const struct ug_linked *linked;	/* one for each target file */
+	const char *name, *description, *cves;
+};
+
+/* *ret is malloc'ed. Findings (something is not there) are added to `findings`. */
+int ug_link(const struct ug_link_in *in, ug_finding_vec *findings, uint8_t **ret, size_t *ret_size,
+	    struct ug_error *err) ug_must_check;
+
+#endif

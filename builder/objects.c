@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* From pairs of objects to a patch file: compare, place in the targets, link, verify, write. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "builder/link.h"
+#include "builder/output.h"
+#include "builder/report.h"
+
+struct build {
+	const struct ug_build_objects_opts *opts;
+	struct ug_patch_report *report;
+	struct ug_error *err;
+	struct ug_targets targets;
+	struct ug_linked *linked;	/* of each target */
+	struct ug_diff **diffs;		/* of each pair */
+	UG_VEC(struct ug_placed) placed;
+	uint8_t *file;
+	size_t size;
+};
+
+static int note(struct build *b, const char *fmt, ...) ug_printf(2, 3);
+
+static int note(struct build *b, const char *fmt, ...)
+{
+	struct ug_note *n = ug_vec_add(&b->report->notes);
+	va_list ap;
+
+	if (!n)
+		return ug_err(b->err, -ENOMEM, "out of memory");
+	va_start(ap, fmt);
+	vsnprintf(n->text, sizeof(n->text), fmt, ap);
+	va_end(ap);
+	return 0;
+}
+
+static const char *label(const struct ug_object_pair *p)
+{
+	return p->source ? p->source : p->after;
+}
+
+/* ---- symbols of the targets ---- */
+
+static void debug_path(const struct ug_build_id *id, char *buf, size_t size)
+{
+	char hex[2 * UG_BUILD_ID_MAX + 1];
+
+	ug_build_id_hex(id, hex);
+	snprintf(buf, size, "/usr/lib/debug/.build-id/%.2s/%s.debug", hex, hex + 2);
+}
+
+static int open_symbols(struct build *b, size_t i)
+{
+	const char *path = b->opts->symbols && b->opts->symbols[i] ? b->opts->symbols[i] : NULL;
+	const struct ug_build_id *id = &b->targets.files.v[i].obj->build_id;
+	char debug[200];
+	int rc;
+
+	rc = ug_linked_open(path ? path : b->opts->targets[i], &b->linked[i], b->err);
+	if (rc == -UG_E_NO_DEBUG && !path) {
+		debug_path(id, debug, sizeof(debug));
+		if (access(debug, R_OK) == 0)
+			rc = ug_linked_open(debug, &b->linked[i], b->err);
+	}
+	if (rc == -UG_E_NO_DEBUG)
+		return ug_err(b->err, rc, "%s is stripped, and its debug file is not installed: name it "
+			      "with --debug", path ? path : b->opts->targets[i]);
+	if (rc == 0 && path && !ug_build_id_equal(id, &b->linked[i].build_id))
+		return ug_err(b->err, -UG_E_IDENTITY, "%s is not the debug file of %s: another build-id",
+			      path, b->opts->targets[i]);
+	return rc;
+}
+
+static int open_targets(struct build *b)
+{
+	int rc = ug_targets_open(b->opts->targets, b->opts->ntargets, &b->targets, b->err);
+
+	b->linked = rc == 0 ? calloc(b->opts->ntargets + 1, sizeof(*b->linked)) : NULL;
+	if (rc == 0 && !b->linked)
+		return ug_err(b->err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < b->opts->ntargets && rc == 0; i++)
+		rc = open_symbols(b, i);
+	return rc;
+}
+
+/* ---- which objects are in which target ---- */
+
+/* Two objects of one source (with and without PIC) may both fit: one is enough. */
+static bool is_taken(const struct build *b, const struct ug_diff *d, size_t target, uint32_t group)
+{
+	const struct ug_linked *l = &b->linked[target];
+
+	ug_vec_for_each(&d->changes, c) {
+		const struct ug_linked_symbol *s;
+
+		if (c->kind != UG_ITEM_FUNC || c->verdict != UG_DIFF_CHANGED)
+			continue;
+		s = ug_match_symbol(d, l, group, c->before);
+		ug_vec_for_each(&b->placed, p) {
+			if (p->target != target)
+				continue;
+			ug_vec_for_each(&p->diff->changes, o) {
+				const struct ug_linked_symbol *t;
+
+				if (o->kind != UG_ITEM_FUNC || o->verdict != UG_DIFF_CHANGED)
+					continue;
+				t = ug_match_symbol(p->diff, l, p->group, o->before);
+				if (s && t && s->value == t->value)
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+static int place_in(struct build *b, size_t i, size_t target, struct ug_match *m)
+{
+	struct ug_placed *p;
+	int rc;
+
+	rc = ug_match_diff(b->diffs[i], b->targets.files.v[target].obj, &b->linked[target], m, b->err);
+	if (rc < 0 || m->result != UG_MATCH_OK || is_taken(b, b->diffs[i], target, m->group))
+		return rc;
+	p = ug_vec_add(&b->placed);
+	if (!p)
+		return ug_err(b->err, -ENOMEM, "out of memory");
+	*p = (struct ug_placed){ b->diffs[i], target, m->group };
+	rc = ug_report_changes(b->diffs[i], &b->report->changes);
+	if (rc == 0)
+		rc = ug_report_findings(b->diffs[i], &b->report->findings);
+	return rc < 0 ? ug_err(b->err, rc, "out of memory") : 0;
+}
+
+/* Was another object of the same source placed in the same target? */
+static bool has_sibling(const struct build *b, size_t i, const bool *found)
+{
+	for (size_t j = 0; j < b->opts->npairs; j++) {
+		if (j != i && found[j] && !strcmp(label(&b->opts->pairs[i]), label(&b->opts->pairs[j])))
+			return true;
+	}
+	return false;
+}
+
+static int different(struct build *b, size_t i, const struct ug_match *m)
+{
+	ug_err(b->err, -UG_E_IDENTITY, "%s: the binary does not run this code (%s); see "
+	       "'ugraft build --explain=DIFFERENT'", label(&b->opts->pairs[i]), m->text);
+	return ug_err_where(b->err, b->opts->targets[0], NULL, 0);
+}
+
+static int place_all(struct build *b, bool *found, struct ug_match *bad)
+{
+	for (size_t i = 0; i < b->opts->npairs; i++) {
+		if (!ug_diff_changes_code(b->diffs[i]))
+			continue;
+		for (size_t t = 0; t < b->opts->ntargets; t++) {
+			struct ug_match m;
+			int rc = place_in(b, i, t, &m);
+
+			if (rc < 0)
+				return rc;
+			found[i] |= m.result == UG_MATCH_OK;
+			if (m.result == UG_MATCH_DIFFERENT)
+				bad[i] = m;
+		}
+	}
+	return 0;
+}
+
+static int judge_places(struct build *b, const bool *found, const struct ug_match *bad)
+{
+	for (size_t i = 0; i < b->opts->npairs; i++) {
+		const struct ug_diff *d = b->diffs[i];
+		int rc = 0;
+
+		if (found[i])
+			continue;
+		if (!ug_diff_changes_code(d)) {
+			/* No function tells whether it is in a target: what refuses, refuses. */
+			if (ug_diff_refused(d) && ug_report_findings(d, &b->report->findings) < 0)
+				return ug_err(b->err, -ENOMEM, "out of memory");
+			rc = note(b, "%s: no change", label(&b->opts->pairs[i]));
+		} else if (bad[i].text[0] && !has_sibling(b, i, found)) {
+			return different(b, i, &bad[i]);
+		} else {
+			rc = note(b, "%s: not in the target", label(&b->opts->pairs[i]));
+		}
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int compare_all(struct build *b)
+{
+	struct ug_diff_opts opts = { b->opts->layout_ok, b->opts->nlayout_ok };
+
+	b->diffs = calloc(b->opts->npairs + 1, sizeof(*b->diffs));
+	if (!b->diffs)
+		return ug_err(b->err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < b->opts->npairs; i++) {
+		int rc = ug_diff_open(b->opts->pairs[i].before, b->opts->pairs[i].after, &opts,
+				      &b->diffs[i], b->err);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int place(struct build *b)
+{
+	bool *found = calloc(b->opts->npairs + 1, sizeof(*found));
+	struct ug_match *bad = calloc(b->opts->npairs + 1, sizeof(*bad));
+	int rc = found && bad ? 0 : ug_err(b->err, -ENOMEM, "out of memory");
+
+	if (rc == 0)
+		rc = place_all(b, found, bad);
+	if (rc == 0)
+		rc = judge_places(b, found, bad);
+	free(found);
+	free(bad);
+	return rc;
+}
+
+/* ---- the patch ---- */
+
+static int refused(struct build *b)
+{
+	ug_vec_for_each(&b->report->findings, f) {
+		if (!ug_reason_refuses(f->reason))
+			continue;
+		ug_err(b->err, -UG_E_CHANGE, "%s: %s; see 'ugraft build --explain=%s'",
+		       ug_reason_text(f->reason), f->what, ug_reason_name(f->reason));
+		return ug_err_where(b->err, NULL, NULL, 0);
+	}
+	return 0;
+}
+
+static int make_patch(struct build *b)
+{
+	struct ug_link_in in = { .placed = b->placed.v, .nplaced = b->placed.n,
+				 .targets = &b->targets, .linked = b->linked, .name = b->opts->name,
+				 .description = b->opts->description ? b->opts->description : "",
+				 .cves = b->opts->cves ? b->opts->cves : "" };
+
+	return ug_link(&in, &b->report->findings, &b->file, &b->size, b->err);
+}
+
+/* What `load` would refuse is refused now: the file is read back the way it reads it. */
+static int verify(struct build *b)
+{
+	struct ug_patch *patch;
+	int rc = ug_patch_parse(b->file, b->size, &patch, b->err);
+
+	if (rc < 0)
+		return rc;
+	snprintf(b->report->name, sizeof(b->report->name), "%s", patch->name);
+	b->report->functions = patch->nfuncs;
+	b->report->references = patch->nrefs;
+	b->report->pins_memory = patch->flags & UG_PATCH_ESCAPES && !(patch->flags & UG_PATCH_UNLOADABLE);
+	ug_patch_close(patch);
+	return 0;
+}
+
+static int run(struct build *b)
+{
+	int rc;
+
+	rc = open_targets(b);
+	if (rc == 0)
+		rc = compare_all(b);
+	if (rc == 0)
+		rc = place(b);
+	if (rc == 0)
+		rc = refused(b);
+	if (rc < 0)
+		return rc;
+	b->report->no_change = b->placed.n == 0;
+	if (b->report->no_change)
+		return 0;
+	rc = make_patch(b);
+	if (rc == 0)
+		rc = verify(b);
+	return rc < 0 ? rc : ug_output_publish(b->opts->output, b->file, b->size, b->err);
+}
+
+int ug_build_objects(const struct ug_build_objects_opts *opts, struct ug_patch_report *report,
+		     struct ug_error *err)
+{
+	memset(report, 0, sizeof(*report));
+	return ug_build_objects_into(opts, report, err);
+}
+
+int ug_build_objects_into(const struct ug_build_objects_opts *opts, struct ug_patch_report *report,
+			  struct ug_error *err)
+{
+	struct build b = { .opts = opts, .report = report, .err = err };
+	int rc;
+
+	rc = run(&b);
+	for (size_t i = 0; b.diffs && i < opts->npairs; i++)
+		ug_diff_close(b.diffs[i]);
+	for (size_t i = 0; b.linked && i < opts->ntargets; i++)
+		ug_linked_close(&b.linked[i]);
+	free(b.diffs);
+	free(b.linked);
+	free(b.file);
+	ug_vec_free(&b.placed);
+	ug_targets_close(&b.targets);
+	return rc;
+}
+
+void ug_patch_report_free(struct ug_patch_report *r)
+{
+	ug_vec_free(&r->changes);
+	ug_vec_free(&r->findings);
+	ug_vec_free(&r->notes);
+}
