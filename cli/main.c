@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "builder/build.h"
 #include "help.h"
 #include "message.h"
 #include "options.h"
@@ -143,10 +144,17 @@ int main(int argc, char **argv)
 	struct cli cli = { 0 };
 	int code;
 
+	if (ug_build_wrapper(argc, argv, &code))
+		return code;
 	text_init(&cli);
 	look_for_json(&cli, argc, argv);
 	code = flushed(&cli, dispatch(&cli, argc, argv));
 	free(cli.targets);
 	free(cli.cflags);
+	free(cli.before);
+	free(cli.after);
+	free(cli.layout_ok);
+	free(cli.diffs);
+	free(cli.ignore);
 	return code;
 }

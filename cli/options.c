@@ -7,7 +7,7 @@
 #include "message.h"
 #include "text.h"
 
-#define MAX_OPTIONS 32
+#define MAX_OPTIONS 48
 #define LONG_BASE 256	/* above every letter */
 
 static bool set_timeout(struct cli *cli, const char *arg)
@@ -141,6 +141,78 @@ static bool set_cflag(struct cli *cli, const char *arg)
 	return *arg;
 }
 
+static bool set_src(struct cli *cli, const char *arg)
+{
+	cli->src = arg;
+	return *arg;
+}
+
+static bool set_diff(struct cli *cli, const char *arg)
+{
+	append(&cli->diffs, &cli->ndiffs, arg);
+	return *arg;
+}
+
+static bool set_ignore(struct cli *cli, const char *arg)
+{
+	append(&cli->ignore, &cli->nignore, arg);
+	return *arg;
+}
+
+static bool set_keep(struct cli *cli, const char *arg)
+{
+	cli->keep = true;
+	return true;
+}
+
+static bool set_before(struct cli *cli, const char *arg)
+{
+	append(&cli->before, &cli->nbefore, arg);
+	return *arg;
+}
+
+static bool set_after(struct cli *cli, const char *arg)
+{
+	append(&cli->after, &cli->nafter, arg);
+	return *arg;
+}
+
+static bool set_layout_ok(struct cli *cli, const char *arg)
+{
+	append(&cli->layout_ok, &cli->nlayout_ok, arg);
+	return *arg;
+}
+
+static bool set_debug(struct cli *cli, const char *arg)
+{
+	cli->debug = arg;
+	return *arg;
+}
+
+static bool set_name(struct cli *cli, const char *arg)
+{
+	cli->name = arg;
+	return *arg;
+}
+
+static bool set_description(struct cli *cli, const char *arg)
+{
+	cli->description = arg;
+	return *arg;
+}
+
+static bool set_cves(struct cli *cli, const char *arg)
+{
+	cli->cves = arg;
+	return *arg;
+}
+
+static bool set_explain(struct cli *cli, const char *arg)
+{
+	cli->explain = arg;
+	return *arg;
+}
+
 static bool set_assume_abi(struct cli *cli, const char *arg)
 {
 	cli->assume_abi = true;
@@ -182,6 +254,32 @@ const struct option_def option_defs[] = {
 	  set_cflag },
 	{ "assume-abi", 0, NULL, false, TAKES_BUILD,
 	  "trust that direct callers expect nothing beyond the ABI", NULL, set_assume_abi },
+	{ "src", 0, "DIR", false, TAKES_BUILD,
+	  "the source tree of the program; its build command follows '--'", NULL, set_src },
+	{ "diff", 0, "FILE", false, TAKES_BUILD,
+	  "the change, as a unified diff of the tree; may be repeated", NULL, set_diff },
+	{ "ignore", 0, "FILE", false, TAKES_BUILD,
+	  "a file of the diff that is not part of the program; may be repeated", NULL,
+	  set_ignore },
+	{ "keep", 0, NULL, false, TAKES_BUILD, "keep the copy of the tree and the objects", NULL,
+	  set_keep },
+	{ "before", 0, "FILE", false, TAKES_BUILD,
+	  "instead of a tree: an object as it was; goes with --after, may be repeated", NULL,
+	  set_before },
+	{ "after", 0, "FILE", false, TAKES_BUILD,
+	  "the same object with the fix", NULL, set_after },
+	{ "debug", 0, "FILE", false, TAKES_BUILD,
+	  "the file with the symbols of the first target, when that is stripped", NULL, set_debug },
+	{ "name", 0, "NAME", false, TAKES_BUILD,
+	  "of the patch (that of the output file)", NULL, set_name },
+	{ "description", 0, "TEXT", false, TAKES_BUILD, "what the patch is for", NULL,
+	  set_description },
+	{ "cves", 0, "LIST", false, TAKES_BUILD, "what it fixes, as 'CVE-2026-1 CVE-2026-2'", NULL,
+	  set_cves },
+	{ "layout-ok", 0, "STRUCT", false, TAKES_BUILD,
+	  "accept that its layout changes: no object of it outlives a call", NULL, set_layout_ok },
+	{ "explain", 0, "CODE", false, TAKES_BUILD,
+	  "say more about a reason for a refusal, and do nothing else", NULL, set_explain },
 	{ "json", 0, "pretty|short", true, TAKES_COMMON,
 	  "print a JSON document", "pretty short off", set_json },
 	{ "quiet", 'q', NULL, false, TAKES_COMMON, "print errors only", NULL, set_quiet },

@@ -6,10 +6,11 @@
 #include <unistd.h>
 
 #include "builder/build.h"
+#include "findings.h"
 #include "message.h"
 #include "text.h"
 
-/* fix.c -> fix.ugp, in the current directory. */
+/* fix.c, fix.diff, fix.o -> fix.ugp, in the current directory. */
 static char *default_output(const char *source)
 {
 	const char *base = strrchr(source, '/');
@@ -105,7 +106,7 @@ static void print_json(const struct cli *cli, const char *output,
 	print_document(cli, root);
 }
 
-int verb_build(struct cli *cli)
+static int build_source(struct cli *cli)
 {
 	struct ug_build_report report = { 0 };
 	struct ug_build_source_opts opts;
@@ -139,4 +140,178 @@ int verb_build(struct cli *cli)
 		print_success(cli, output, &report);
 	}
 	return UG_EXIT_OK;
+}
+
+/* ---- from a change of the program's own source ---- */
+
+static int explain(struct cli *cli)
+{
+	enum ug_reason reason;
+	struct ug_error err;
+
+	if (!ug_reason_find(cli->explain, &reason)) {
+		usage_error(&err, "there is no reason '%s'", cli->explain);
+		return fail(cli, &err);
+	}
+	printf("%s: %s.\n\n%s\n", ug_reason_name(reason), ug_reason_text(reason), ug_reason_advice(reason));
+	return UG_EXIT_OK;
+}
+
+/* What may be in the name of a patch stays, the rest becomes '-'. */
+static char *patch_name(const struct cli *cli, const char *output)
+{
+	static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.+-";
+	const char *base = strrchr(output, '/') ? strrchr(output, '/') + 1 : output;
+	const char *dot = strrchr(base, '.');
+	char *name;
+
+	if (cli->name)
+		return xstrdup(cli->name);
+	name = xasprintf("%.*s", dot ? (int)(dot - base) : 63, base);
+	for (char *p = name; *p; p++) {
+		if (!strchr(good, *p))
+			*p = '-';
+	}
+	return name;
+}
+
+static void print_patch(const struct cli *cli, const char *output, const struct ug_patch_report *r,
+			bool failed)
+{
+	cli_autofree char *file = text_clean(cli, output);
+
+	if (cli->verbosity < 0 && !failed)
+		return;
+	for (size_t i = 0; cli->verbosity > 0 && i < r->notes.n; i++) {
+		cli_autofree char *text = text_clean(cli, r->notes.v[i].text);
+
+		message(cli, "%s", text);
+	}
+	print_changes(cli, r->changes.v, r->changes.n);
+	if (!failed && r->no_change)
+		printf("no change for this binary\n");
+	else if (!failed)
+		printf("%s: patch '%s', %s%s\n", file, r->name, text_count(r->functions, "function"),
+		       r->pins_memory ? "; stays mapped after unload, an address escapes" : "");
+	fflush(stdout);
+	print_findings(cli, r->findings.v, r->findings.n);
+}
+
+static void print_patch_json(const struct cli *cli, const char *output, const struct ug_patch_report *r,
+			     const struct ug_error *err)
+{
+	json_t *root = document(cli), *patch = json_object(), *notes = json_array();
+
+	json_object_set_new(patch, "file", r->no_change ? json_null() : json_clean(output));
+	json_object_set_new(patch, "name", json_clean(r->name));
+	json_object_set_new(patch, "functions", json_integer((json_int_t)r->functions));
+	json_object_set_new(patch, "references", json_integer((json_int_t)r->references));
+	json_object_set_new(patch, "pins_memory", json_boolean(r->pins_memory));
+	for (size_t i = 0; i < r->notes.n; i++)
+		json_array_append_new(notes, json_clean(r->notes.v[i].text));
+	if (err)
+		json_object_set_new(root, "error", error_json(err));
+	else
+		json_object_set_new(root, "patch", patch);
+	if (err)
+		json_decref(patch);
+	json_object_set_new(root, "no_change", json_boolean(!err && r->no_change));
+	json_object_set_new(root, "changes", changes_json(r->changes.v, r->changes.n));
+	json_object_set_new(root, "findings", findings_json(r->findings.v, r->findings.n));
+	json_object_set_new(root, "notes", notes);
+	json_object_set_new(root, "exit", json_integer(err ? error_exit(err) : UG_EXIT_OK));
+	print_document(cli, root);
+}
+
+static int show_patch(const struct cli *cli, const char *output, struct ug_patch_report *r, int rc,
+		      const struct ug_error *err)
+{
+	if (cli->json)
+		print_patch_json(cli, output, r, rc < 0 ? err : NULL);
+	else
+		print_patch(cli, output, r, rc < 0);
+	ug_patch_report_free(r);
+	if (rc >= 0)
+		return UG_EXIT_OK;
+	return cli->json ? error_exit(err) : fail(cli, err);
+}
+
+static int build_objects(struct cli *cli)
+{
+	cli_autofree struct ug_object_pair *pairs = xcalloc(cli->nbefore + 1, sizeof(*pairs));
+	cli_autofree const char **symbols = xcalloc(cli->ntargets + 1, sizeof(*symbols));
+	cli_autofree char *output = NULL, *name = NULL;
+	struct ug_patch_report report;
+	struct ug_error err;
+	int rc;
+
+	if (cli->nbefore != cli->nafter) {
+		usage_error(&err, "each --before needs its --after");
+		return fail(cli, &err);
+	}
+	for (size_t i = 0; i < cli->nbefore; i++)
+		pairs[i] = (struct ug_object_pair){ cli->before[i], cli->after[i], NULL };
+	symbols[0] = cli->debug;
+	output = cli->output ? xstrdup(cli->output) : default_output(cli->after[0]);
+	name = patch_name(cli, output);
+	rc = ug_build_objects(&(struct ug_build_objects_opts){
+		.pairs = pairs, .npairs = cli->nbefore, .targets = cli->targets,
+		.ntargets = cli->ntargets, .symbols = symbols, .output = output, .name = name,
+		.description = cli->description, .cves = cli->cves, .layout_ok = cli->layout_ok,
+		.nlayout_ok = cli->nlayout_ok }, &report, &err);
+	return show_patch(cli, output, &report, rc, &err);
+}
+
+static int check_tree(const struct cli *cli, struct ug_error *err)
+{
+	if (!cli->ndiffs)
+		return usage_error(err, "--diff FILE is missing: the change");
+	if (!cli->ntargets)
+		return usage_error(err, "--target FILE is missing: the executable or library that runs");
+	if (!cli->nargs)
+		return usage_error(err, "the build command is missing, as in: -- make -j2");
+	return 0;
+}
+
+static int build_tree(struct cli *cli)
+{
+	cli_autofree char *output = NULL, *name = NULL, *self = NULL;
+	struct ug_patch_report report;
+	struct ug_error err;
+	int rc;
+
+	if (check_tree(cli, &err))
+		return fail(cli, &err);
+	self = realpath("/proc/self/exe", NULL);
+	output = cli->output ? xstrdup(cli->output) : default_output(cli->diffs[0]);
+	name = patch_name(cli, output);
+	rc = ug_build_tree(&(struct ug_build_tree_opts){
+		.src = cli->src, .diffs = cli->diffs, .ndiffs = cli->ndiffs, .ignore = cli->ignore,
+		.nignore = cli->nignore, .command = (const char *const *)cli->args,
+		.wrapper = self ? self : "/proc/self/exe", .targets = cli->targets,
+		.ntargets = cli->ntargets, .debug = cli->debug, .output = output, .name = name,
+		.description = cli->description, .cves = cli->cves, .layout_ok = cli->layout_ok,
+		.nlayout_ok = cli->nlayout_ok, .keep = cli->keep }, &report, &err);
+	return show_patch(cli, output, &report, rc, &err);
+}
+
+static int stray_operands(const struct cli *cli)
+{
+	struct ug_error err;
+
+	usage_error(&err, "'%s' is not expected here", cli->args[0]);
+	return fail(cli, &err);
+}
+
+int verb_build(struct cli *cli)
+{
+	if (cli->src)
+		return build_tree(cli);
+	if (cli->nargs)
+		return stray_operands(cli);
+	if (cli->explain)
+		return explain(cli);
+	if (cli->nbefore || cli->nafter)
+		return build_objects(cli);
+	return build_source(cli);
 }

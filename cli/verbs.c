@@ -60,10 +60,11 @@ const struct verb verbs[] = {
 	{ "recover", "PROC...", "finish or roll back what a killed ugraft left",
 	  "Also releases what was left mapped because a thread still executed it.",
 	  TAKES_TIMEOUT | CHANGES, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_recover },
-	{ "build", "--source FILE --target FILE...", "make a patch file from replacement functions",
-	  "Compiles a C file written against <ugraft/patch.h>. Functions and variables of the\n"
-	  "target, static ones too, are used by plain extern declarations.",
-	  TAKES_BUILD, 0, 0, OPERAND_NONE, OPERAND_NONE, verb_build },
+	{ "build", "--src DIR --diff FILE --target FILE... -- COMMAND", "make a patch file from a fix",
+	  "Builds a copy of the tree with COMMAND, compiles what the diff changes before and after,\n"
+	  "and takes over the functions that differ. With --source instead: a C file of replacement\n"
+	  "functions written against <ugraft/patch.h>.",
+	  TAKES_BUILD, 0, -1, OPERAND_NONE, OPERAND_NONE, verb_build },
 	{ "diff", "BEFORE.o AFTER.o", "say what differs between two objects, function by function",
 	  "Both compiled with -ffunction-sections -fdata-sections. Compares what the code means:\n"
 	  "moved strings, renumbered variables and other widths of jumps are no difference. What\n"

@@ -79,7 +79,8 @@ class Case:
 
 
 def compile_one(case, compiler, level, model, out, after, extra):
-    must([compiler, "-" + level, *MODELS[model][0], *extra, "-w", "-c", case.path, "-o", out,
+    # Padding between functions: a short one then has room for the jump.
+    must([compiler, "-" + level, "-falign-functions=32", *MODELS[model][0], *extra, "-w", "-c", case.path, "-o", out,
           *(["-DAFTER"] if after else [])])
 
 

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The program's own build, recorded; and single compiles of it done again.
+ *
+ * Everything happens in a copy of the tree. It is mounted over the path of the original, in a
+ * mount namespace that only the build sees: what depends on the path comes out as it would
+ * there, and the user's tree is not touched. Where namespaces are not allowed the build runs
+ * in the copy's own path.
+ *
+ *	record.c	the compiler wrapper, and the log it writes
+ *	sandbox.c	the copy, the namespace, running programs in it
+ *	jobs.c		the log becomes a list of compiles
+ *	source.c	the diff: which files, applied to copies of them
+ *	neutral.c	a changed file with the old line numbers
+ *	tree.c		the whole of `ugraft build --src`
+ */
+#ifndef UG_BUILDER_CAPTURE_H
+#define UG_BUILDER_CAPTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/vec.h"
+
+typedef UG_VEC(char *) ug_string_vec;	/* owned */
+
+bool ug_strings_add(ug_string_vec *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void ug_strings_free(ug_string_vec *v);
+
+/* ---- sandbox.c ---- */
+
+struct ug_sandbox {
+	char *work;			/* private directory, removed at the end */
+	char *tree;			/* work/tree: the copy */
+	char *path;			/* where the build sees it */
+	bool mounted;			/* path is the original's; else path is tree */
+	bool keep;			/* do not remove work */
+};
+
+/* Copy src. */
+int ug_sandbox_open(struct ug_sandbox *s, const char *src, struct ug_error *err) ug_must_check;
+void ug_sandbox_close(struct ug_sandbox *s);
+
+struct ug_run {
+	const char *const *argv;	/* ends with NULL */
+	const char *cwd;		/* as the build sees it; NULL: path */
+	const char *output;		/* file for stdout and stderr; NULL: ours */
+	const char *stdout_only;	/* another file for stdout, or NULL */
+	const char *const *env;		/* "NAME=value" to set, ends with NULL; or NULL */
+};
+
+/* *ret_status: of the program. */
+int ug_sandbox_run(const struct ug_sandbox *s, const struct ug_run *run, int *ret_status,
+		   struct ug_error *err) ug_must_check;
+
+/* The host's path of one the build sees; malloc'ed, NULL without memory. */
+char *ug_sandbox_host(const struct ug_sandbox *s, const char *cwd, const char *path);
+
+/* ---- record.c ---- */
+
+/* Make the directory of wrappers and put it into env ("PATH=...", ...). */
+int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, ug_string_vec *env,
+		      struct ug_error *err) ug_must_check;
+/* The n-th string of a record: cwd, compiler, its arguments. */
+struct ug_record {
+	ug_string_vec strings;
+};
+typedef UG_VEC(struct ug_record) ug_record_vec;
+int ug_record_read(const struct ug_sandbox *s, ug_record_vec *ret, struct ug_error *err) ug_must_check;
+void ug_records_free(ug_record_vec *v);
+
+/* ---- jobs.c ---- */
+
+struct ug_job {				/* one source to one object */
+	char *cwd, *compiler, *source, *object;
+	ug_string_vec args;		/* without source, output and dependency options */
+	ug_string_vec reads;		/* host paths of all files it read */
+};
+
+typedef UG_VEC(struct ug_job) ug_job_vec;
+
+int ug_jobs_make(const ug_record_vec *records, const struct ug_sandbox *s, ug_job_vec *ret,
+		 struct ug_error *err) ug_must_check;
+void ug_jobs_free(ug_job_vec *v);
+/* Fill job->reads by asking the compiler. */
+int ug_job_find_reads(const struct ug_sandbox *s, struct ug_job *job, struct ug_error *err) ug_must_check;
+/* Compile it again, with a section for each function and variable, to `object`. */
+int ug_job_replay(const struct ug_sandbox *s, const struct ug_job *job, const char *object,
+		  struct ug_error *err) ug_must_check;
+
+/* ---- source.c ---- */
+
+struct ug_source_file {
+	char *name;			/* in the tree */
+	char *before, *after;		/* content; NULL: no such file */
+	size_t before_len, after_len;
+	bool is_read;			/* some compile read it, or a copy */
+	bool ignored;
+};
+
+typedef UG_VEC(struct ug_source_file) ug_source_vec;
+
+/* Apply the diffs to copies of the files they name. -UG_E_DIFF. */
+int ug_sources_make(const struct ug_sandbox *s, const char *const *diffs, size_t n,
+		    ug_source_vec *ret, struct ug_error *err) ug_must_check;
+void ug_sources_free(ug_source_vec *v);
+
+/* The whole of a file, terminated; NULL: cannot be read. */
+char *ug_load_text(const char *path, size_t *ret_len);
+
+/* ---- neutral.c ---- */
+
+/* `after` with line directives that give unchanged lines their old numbers. malloc'ed. */
+char *ug_neutral(const char *before, const char *after, size_t *ret_len);
+
+#endif

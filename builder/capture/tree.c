@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ugraft build --src, stage by stage: copy, plain build, read the log, find who read what the
+ * diff changes, compile that before and after, compare, write the patch.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "builder/build.h"
+#include "builder/capture/capture.h"
+#include "builder/output.h"
+#include "builder/symbols.h"
+
+struct tree {
+	const struct ug_build_tree_opts *opts;
+	struct ug_patch_report *report;
+	struct ug_error *err;
+	struct ug_sandbox box;
+	ug_job_vec jobs;
+	ug_source_vec files;
+	UG_VEC(struct place) places;	/* where changed text is, in the tree */
+	UG_VEC(size_t) affected;	/* jobs */
+	UG_VEC(struct ug_object_pair) pairs;
+	char **symbols;			/* of each target, owned */
+};
+
+struct place {
+	char *path;			/* on the host */
+	size_t file;
+};
+
+static int no_memory(struct tree *t)
+{
+	return ug_err(t->err, -ENOMEM, "out of memory");
+}
+
+static int note(struct tree *t, const char *fmt, ...) ug_printf(2, 3);
+
+static int note(struct tree *t, const char *fmt, ...)
+{
+	struct ug_note *n = ug_vec_add(&t->report->notes);
+	va_list ap;
+
+	if (!n)
+		return no_memory(t);
+	va_start(ap, fmt);
+	vsnprintf(n->text, sizeof(n->text), fmt, ap);
+	va_end(ap);
+	return 0;
+}
+
+/* ---- the plain build ---- */
+
+static int run_build(struct tree *t)
+{
+	ug_string_vec env = { 0 };
+	ug_autofree char *log = NULL;
+	uint64_t start = ug_now_ns();
+	int rc, status = 0;
+
+	rc = ug_record_prepare(&t->box, t->opts->wrapper, &env, t->err);
+	if (rc == 0 && asprintf(&log, "%s/build.log", t->box.work) < 0) {
+		log = NULL;
+		rc = no_memory(t);
+	}
+	if (rc == 0)
+		rc = ug_sandbox_run(&t->box, &(struct ug_run){
+			.argv = t->opts->command, .output = log,
+			.env = (const char *const *)env.v }, &status, t->err);
+	if (env.n)
+		env.n--;		/* the NULL at the end */
+	ug_strings_free(&env);
+	if (rc < 0)
+		return rc;
+	if (status) {
+		t->box.keep = true;
+		return ug_err(t->err, -UG_E_COMPILE, "the build failed with status %d; its output is in "
+			      "%s", status, log);
+	}
+	return note(t, "built in %.1f s", (double)(ug_now_ns() - start) / 1e9);
+}
+
+static int read_jobs(struct tree *t)
+{
+	ug_record_vec records = { 0 };
+	int rc = ug_record_read(&t->box, &records, t->err);
+
+	if (rc == 0)
+		rc = ug_jobs_make(&records, &t->box, &t->jobs, t->err);
+	ug_records_free(&records);
+	if (rc < 0)
+		return rc;
+	if (!t->jobs.n)
+		return ug_err(t->err, -UG_E_DIFF, "the build compiled nothing: is it complete, does it "
+			      "call a compiler by a path of its own?");
+	return note(t, "%zu compiles recorded", t->jobs.n);
+}
+
+/* ---- who read what ---- */
+
+/* The file of the diff this is, or is a copy of. */
+static size_t file_of(const struct tree *t, const char *path)
+{
+	size_t n = strlen(t->box.tree), len;
+	ug_autofree char *text = NULL;
+	struct stat st;
+
+	if (strncmp(path, t->box.tree, n) || stat(path, &st) < 0)
+		return SIZE_MAX;
+	for (size_t i = 0; i < t->files.n; i++) {
+		const struct ug_source_file *f = &t->files.v[i];
+
+		if (!strcmp(path + n + 1, f->name))
+			return i;
+		if (!f->before || (size_t)st.st_size != f->before_len || !f->before_len)
+			continue;
+		if (!text)
+			text = ug_load_text(path, &len);
+		if (text && !memcmp(text, f->before, f->before_len))
+			return i;
+	}
+	return SIZE_MAX;
+}
+
+static int add_place(struct tree *t, const char *path, size_t file)
+{
+	struct place *p;
+
+	ug_vec_for_each(&t->places, known) {
+		if (!strcmp(known->path, path))
+			return 0;
+	}
+	p = ug_vec_add(&t->places);
+	if (!p)
+		return no_memory(t);
+	p->file = file;
+	p->path = strdup(path);
+	return p->path ? 0 : no_memory(t);
+}
+
+static int look_at_job(struct tree *t, size_t i)
+{
+	struct ug_job *job = &t->jobs.v[i];
+	bool affected = false;
+	int rc = ug_job_find_reads(&t->box, job, t->err);
+
+	if (rc < 0)
+		return rc;
+	ug_vec_for_each(&job->reads, r) {
+		size_t f = file_of(t, *r);
+
+		if (f == SIZE_MAX)
+			continue;
+		affected = true;
+		t->files.v[f].is_read = true;
+		rc = add_place(t, *r, f);
+		if (rc < 0)
+			return rc;
+	}
+	if (affected) {
+		size_t *slot = ug_vec_add(&t->affected);
+
+		if (!slot)
+			return no_memory(t);
+		*slot = i;
+	}
+	return 0;
+}
+
+static bool is_ignored(const struct tree *t, const char *name)
+{
+	for (size_t i = 0; i < t->opts->nignore; i++) {
+		if (!strcmp(t->opts->ignore[i], name))
+			return true;
+	}
+	return false;
+}
+
+/* New files can be read only by what is affected, after the change. */
+static int check_read(struct tree *t)
+{
+	ug_vec_for_each(&t->files, f) {
+		if (f->is_read || is_ignored(t, f->name))
+			continue;
+		if (!ug_finding_add(&t->report->findings, UG_REASON_UNREAD, f->name, 0, "%s", f->name))
+			return no_memory(t);
+		return ug_err(t->err, -UG_E_DIFF, "no compile of the build has read %s; see 'ugraft "
+			      "build --explain=UNREAD'", f->name);
+	}
+	return 0;
+}
+
+static int find_affected(struct tree *t)
+{
+	uint64_t start = ug_now_ns();
+
+	for (size_t i = 0; i < t->jobs.n; i++) {
+		int rc = look_at_job(t, i);
+
+		if (rc < 0)
+			return rc;
+	}
+	return note(t, "%zu of them read what the diff changes (found in %.1f s)", t->affected.n,
+		    (double)(ug_now_ns() - start) / 1e9);
+}
+
+/* ---- before and after ---- */
+
+static int replay(struct tree *t, const char *which)
+{
+	for (size_t i = 0; i < t->affected.n; i++) {
+		ug_autofree char *object = NULL;
+		int rc;
+
+		if (asprintf(&object, "%s/%zu.%s.o", t->box.work, i, which) < 0) {
+			object = NULL;
+			return no_memory(t);
+		}
+		rc = ug_job_replay(&t->box, &t->jobs.v[t->affected.v[i]], object, t->err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int write_text(struct tree *t, const char *path, const char *text, size_t len)
+{
+	ug_autofclose FILE *f = NULL;
+
+	unlink(path);			/* it may be a link to another copy */
+	f = fopen(path, "we");
+	if (!f || fwrite(text, 1, len, f) != len)
+		return ug_err_errno(t->err, "cannot write %s", path);
+	return 0;
+}
+
+static int change_place(struct tree *t, const char *path, const struct ug_source_file *f)
+{
+	ug_autofree char *text = NULL;
+	size_t len;
+
+	if (!f->after)
+		return unlink(path) < 0 && errno != ENOENT ?
+		       ug_err_errno(t->err, "cannot remove %s", path) : 0;
+	text = f->before ? ug_neutral(f->before, f->after, &len) : NULL;
+	if (f->before && !text)
+		return no_memory(t);
+	return write_text(t, path, text ? text : f->after, text ? len : f->after_len);
+}
+
+static int change_sources(struct tree *t)
+{
+	ug_vec_for_each(&t->places, p) {
+		int rc = change_place(t, p->path, &t->files.v[p->file]);
+
+		if (rc < 0)
+			return rc;
+	}
+	ug_vec_for_each(&t->files, f) {
+		char path[PATH_MAX];
+		int rc = 0;
+
+		snprintf(path, sizeof(path), "%s/%s", t->box.tree, f->name);
+		if (!f->before)
+			rc = change_place(t, path, f);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* Which new files were read? */
+static int look_again(struct tree *t)
+{
+	bool any = false;
+
+	ug_vec_for_each(&t->files, f)
+		any |= !f->before;
+	for (size_t i = 0; any && i < t->affected.n; i++) {
+		struct ug_job *job = &t->jobs.v[t->affected.v[i]];
+		int rc = ug_job_find_reads(&t->box, job, t->err);
+
+		if (rc < 0)
+			return rc;
+		ug_vec_for_each(&job->reads, r) {
+			size_t f = file_of(t, *r);
+
+			if (f != SIZE_MAX)
+				t->files.v[f].is_read = true;
+		}
+	}
+	return 0;
+}
+
+static int make_pairs(struct tree *t)
+{
+	for (size_t i = 0; i < t->affected.n; i++) {
+		struct ug_object_pair *p = ug_vec_add(&t->pairs);
+		char *before, *after;
+
+		if (!p || asprintf(&before, "%s/%zu.before.o", t->box.work, i) < 0)
+			return no_memory(t);
+		p->before = before;
+		if (asprintf(&after, "%s/%zu.after.o", t->box.work, i) < 0)
+			return no_memory(t);
+		p->after = after;
+		p->source = t->jobs.v[t->affected.v[i]].source;
+	}
+	return 0;
+}
+
+/* ---- is the rebuilt program the running one? ---- */
+
+struct search {
+	const struct ug_build_id *id;
+	char *found;
+};
+
+static struct search search;		/* nftw() passes no context */
+
+static int look_at_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	struct ug_build_id id;
+	struct ug_linked l;
+
+	if (type != FTW_F || !S_ISREG(st->st_mode) || st->st_size < 1024)
+		return 0;
+	ug_linked_build_id(path, &id);
+	if (!id.len || !ug_build_id_equal(&id, search.id))
+		return 0;
+	if (ug_linked_open(path, &l, NULL) < 0)
+		return 0;		/* a stripped copy */
+	ug_linked_close(&l);
+	search.found = strdup(path);
+	return 1;
+}
+
+static int find_rebuilt(struct tree *t, size_t i)
+{
+	struct ug_build_id id;
+
+	ug_linked_build_id(t->opts->targets[i], &id);
+	if (!id.len)
+		return 0;
+	search = (struct search){ .id = &id };
+	(void)nftw(t->box.tree, look_at_file, 32, FTW_PHYS);
+	if (search.found) {
+		t->symbols[i] = search.found;
+		return note(t, "%s: rebuilt identically (equal build-id)", t->opts->targets[i]);
+	}
+	if (i == 0 && t->opts->debug) {
+		t->symbols[i] = strdup(t->opts->debug);
+		return t->symbols[i] ? 0 : no_memory(t);
+	}
+	return note(t, "%s: rebuilt with another build-id; each function is compared",
+		    t->opts->targets[i]);
+}
+
+/* ---- all of it ---- */
+
+static int make_patch(struct tree *t)
+{
+	const struct ug_build_tree_opts *o = t->opts;
+
+	t->symbols = calloc(o->ntargets + 1, sizeof(*t->symbols));
+	if (!t->symbols)
+		return no_memory(t);
+	for (size_t i = 0; i < o->ntargets; i++) {
+		int rc = find_rebuilt(t, i);
+
+		if (rc < 0)
+			return rc;
+	}
+	return ug_build_objects_into(&(struct ug_build_objects_opts){
+		.pairs = t->pairs.v, .npairs = t->pairs.n, .targets = o->targets,
+		.ntargets = o->ntargets, .symbols = (const char *const *)t->symbols,
+		.output = o->output, .name = o->name, .description = o->description, .cves = o->cves,
+		.layout_ok = o->layout_ok, .nlayout_ok = o->nlayout_ok }, t->report, t->err);
+}
+
+static int compare_versions(struct tree *t)
+{
+	uint64_t start = ug_now_ns();
+	int rc;
+
+	rc = replay(t, "before");
+	if (rc == 0)
+		rc = change_sources(t);
+	if (rc == 0)
+		rc = replay(t, "after");
+	if (rc == 0)
+		rc = look_again(t);
+	if (rc == 0)
+		rc = check_read(t);
+	if (rc == 0)
+		rc = note(t, "compiled before and after in %.1f s", (double)(ug_now_ns() - start) / 1e9);
+	return rc < 0 ? rc : make_pairs(t);
+}
+
+/* Old files of the diff nobody read: known before anything is compiled again. */
+static int check_old_read(struct tree *t)
+{
+	size_t n = t->files.n;
+	int rc;
+
+	ug_vec_for_each(&t->files, f)
+		f->is_read |= !f->before;
+	rc = check_read(t);
+	for (size_t i = 0; i < n; i++)
+		t->files.v[i].is_read &= t->files.v[i].before != NULL;
+	return rc;
+}
+
+static int run(struct tree *t)
+{
+	int rc;
+
+	rc = ug_sandbox_open(&t->box, t->opts->src, t->err);
+	t->box.keep |= t->opts->keep;
+	if (rc == 0)
+		rc = ug_sources_make(&t->box, t->opts->diffs, t->opts->ndiffs, &t->files, t->err);
+	if (rc == 0)
+		rc = run_build(t);
+	if (rc == 0)
+		rc = read_jobs(t);
+	if (rc == 0)
+		rc = find_affected(t);
+	if (rc == 0)
+		rc = check_old_read(t);
+	if (rc == 0)
+		rc = compare_versions(t);
+	if (rc == 0)
+		rc = make_patch(t);
+	if (t->box.keep && t->box.work)
+		ug_ignore(note(t, "kept: %s", t->box.work));
+	return rc;
+}
+
+int ug_build_tree(const struct ug_build_tree_opts *opts, struct ug_patch_report *report,
+		  struct ug_error *err)
+{
+	struct tree t = { .opts = opts, .report = report, .err = err };
+	int rc;
+
+	memset(report, 0, sizeof(*report));
+	rc = run(&t);
+	ug_vec_for_each(&t.pairs, p) {
+		free((char *)(uintptr_t)p->before);
+		free((char *)(uintptr_t)p->after);
+	}
+	for (size_t i = 0; t.symbols && i < opts->ntargets; i++)
+		free(t.symbols[i]);
+	free(t.symbols);
+	ug_vec_for_each(&t.places, p)
+		free(p->path);
+	ug_vec_free(&t.places);
+	ug_vec_free(&t.pairs);
+	ug_vec_free(&t.affected);
+	ug_jobs_free(&t.jobs);
+	ug_sources_free(&t.files);
+	ug_sandbox_close(&t.box);
+	return rc;
+}
