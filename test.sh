@@ -91,7 +91,7 @@ run_tests()
 	done
 	if [ $# -eq 0 ]; then
 		args+=(--no-suite campaign)
-		echo "NOT RUN: suite 'campaign' (musl-static, probe-long), see docs/campaigns.md, docs/probe.md"
+		echo "NOT RUN: suite 'campaign' (probe-long), see docs/probe.md"
 	fi
 	rm -f "$build"/meson-logs/testlog.json
 	meson test -C "$build" --no-rebuild --print-errorlogs --num-processes 2 "${args[@]}"
