@@ -11,6 +11,7 @@
 #include "engine/build.h"
 #include "engine/funcstack.h"
 #include "engine/sites.h"
+#include "engine/transition.h"
 
 #define THUNK_SIZE 16
 
@@ -530,6 +531,22 @@ static void load_deinit(struct load *l)
 	ug_build_deinit(&l->b);
 }
 
+static void log_enabling(struct ug_target *t, const struct ug_patch *patch)
+{
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_NOTICE, "enabling patch '%s'", patch->name);
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_DEBUG, "'%s': initializing patching transition",
+			patch->name);
+}
+
+/* A site that belongs to somebody else: the kernel finds out in the midst of enabling. */
+static void log_busy(struct ug_target *t, const struct ug_patch *patch, const struct ug_error *err)
+{
+	if (err)
+		ug_registry_log(&t->proc, &t->reg, UG_LOG_WARN, "failed to patch object '%s'",
+				err->object);
+	ug_log_failed_load(t, patch->name);
+}
+
 int ug_prepare_load(struct ug_target *t, struct ug_match *match, uint32_t *ret_id,
 		    struct ug_error *err)
 {
@@ -545,13 +562,12 @@ int ug_prepare_load(struct ug_target *t, struct ug_match *match, uint32_t *ret_i
 		r = measure(&l, err);
 	if (r == 0)
 		r = place_and_commit(&l, err);
-	if (r == 0) {
+	if (r == 0)
 		*ret_id = l.b.id_trans;
-		ug_registry_log(&t->proc, &t->reg, UG_LOG_NOTICE, "enabling patch '%s'",
-				l.patch->name);
-		ug_registry_log(&t->proc, &t->reg, UG_LOG_DEBUG,
-				"'%s': initializing patching transition", l.patch->name);
-	}
+	if (r == 0 || r == -UG_E_ENTRY_BUSY)
+		log_enabling(t, match->patch);
+	if (r == -UG_E_ENTRY_BUSY)
+		log_busy(t, match->patch, err);
 	load_deinit(&l);
 	return r;
 }

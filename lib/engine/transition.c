@@ -426,16 +426,14 @@ static void log_complete(struct ug_run *run, const char *way)
 }
 
 /* The kernel ends a load that could not begin as if it had been taken back. */
-static void log_failed_load(struct ug_run *run)
+void ug_log_failed_load(struct ug_target *t, const char *patch)
 {
-	struct ug_target *t = run->t;
-
-	ug_registry_log(&t->proc, &t->reg, UG_LOG_WARN, "failed to enable patch '%s'",
-			patch_name(run));
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_WARN, "failed to enable patch '%s'", patch);
 	ug_registry_log(&t->proc, &t->reg, UG_LOG_DEBUG,
-			"'%s': canceling patching transition, going to unpatch", patch_name(run));
-	log_line(run, UG_LOG_DEBUG, "completing", "unpatching");
-	log_complete(run, "unpatching");
+			"'%s': canceling patching transition, going to unpatch", patch);
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_DEBUG, "'%s': completing unpatching transition",
+			patch);
+	ug_registry_log(&t->proc, &t->reg, UG_LOG_NOTICE, "'%s': unpatching complete", patch);
 }
 
 static int cancel(struct ug_run *run)
@@ -444,7 +442,7 @@ static int cancel(struct ug_run *run)
 	int r;
 
 	if (run->trans->trans->patching && !run->trans->trans->parent)
-		log_failed_load(run);
+		ug_log_failed_load(run->t, patch_name(run));
 	for (unsigned int round = 0; round < 100; round++) {
 		r = back_out(run, &err);
 		if (!ug_run_worth_retrying(r))
@@ -469,8 +467,10 @@ static int run_fresh(struct ug_run *run, struct ug_error *err)
 		r = ug_run_init(&parent, run->t, run->trans->trans->parent, err);
 	if (r < 0)
 		return r;
-	log_line(run, UG_LOG_NOTICE, "starting", direction(run));
 	r = start(run, reversal ? &parent : NULL, &waiting, err);
+	/* Not before: the kernel, too, says so once nothing can keep it from being begun. */
+	if (r == 0)
+		log_line(run, UG_LOG_NOTICE, "starting", direction(run));
 	if (reversal)
 		ug_run_deinit(&parent);
 	if (r < 0 && run->trans->trans->word == UG_WORD_ALL)

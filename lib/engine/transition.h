@@ -66,4 +66,7 @@ int ug_transition_force(struct ug_target *t, uint32_t id, unsigned int *ret_forc
 int ug_transition_release(struct ug_target *t, unsigned int patience_ms, unsigned int *ret_left,
 			  struct ug_error *err) ug_must_check;
 
+/* The lines of a load that could not begin. */
+void ug_log_failed_load(struct ug_target *t, const char *patch);
+
 #endif
