@@ -45,6 +45,7 @@ struct ug_run {
 	bool tier2;			/* refute hits of the scan by unwinding; ug_run_unwind */
 	bool at_once;			/* suspended contexts: no table, and memory counts */
 	bool scanned;			/* memory, in this full stop */
+	bool untouched;			/* recorded by us, and no entry has led to its gates */
 	bool hot;			/* a thread found unsafe was running, not asleep */
 	struct ug_error refusal;	/* of the last full stop: this process must not be stopped */
 	unsigned int attempts;

@@ -225,6 +225,7 @@ static int commit(struct ug_run *run, const struct ug_run *parent, size_t *ret_w
 	r = check_pointers(run, err);
 	if (r < 0)
 		return r;
+	run->untouched = false;
 	r = move_entries(run, true, err);
 	if (r == 0)
 		r = fill_table(run, parent, ret_waiting, err);
@@ -233,6 +234,8 @@ static int commit(struct ug_run *run, const struct ug_run *parent, size_t *ret_w
 	if (r < 0) {
 		if (move_entries(run, false, &undo) < 0)
 			ug_log_warn("cannot move the entries back: %s", undo.message);
+		else
+			run->untouched = true;
 		return r;
 	}
 	run->t->report->threads = (unsigned int)run->threads.n;
@@ -394,9 +397,49 @@ static int complete(struct ug_run *run, struct ug_error *err)
 
 /* ---- taking back what did not commit ---- */
 
-static int back_out(struct ug_run *run, struct ug_error *err)
+/*
+ * What no entry has ever led to is empty, whatever the threads' stacks are like: a thread
+ * that cannot be checked must not keep a failed load's memory for good. A controller that
+ * finds somebody else's transition cannot know that, and has it proven.
+ */
+static int leave_segment(struct ug_run *run, struct ug_seg *seg, uint8_t state, struct ug_error *err)
+{
+	return ug_seg_set_state(&run->t->proc, &run->t->reg, seg,
+				run->untouched ? UG_REG_EMPTY : state, err);
+}
+
+/* The entries that were new with a load: their record is the one before the patch's. */
+static int leave_new_sites(struct ug_run *run, uint32_t patch_id, struct ug_error *err)
+{
+	struct ug_seg *sites = ug_registry_find(&run->t->reg, patch_id - 1);
+
+	if (!run->untouched || !sites || sites->s.kind != UG_REG_SITES)
+		return 0;
+	return leave_segment(run, sites, UG_REG_LEFT, err);
+}
+
+/* The patch of a load that never committed. Not that of an unload, nor of a reversal of one. */
+static struct ug_seg *never_loaded(const struct ug_run *run)
 {
 	struct ug_seg *patch = ug_registry_find(&run->t->reg, run->trans->trans->patch);
+	bool loading = patch && patch->s.state == UG_REG_PREPARED && !run->trans->trans->parent;
+
+	return loading ? patch : NULL;
+}
+
+/* The transition's record needs its entries': those go last. */
+static int leave_all(struct ug_run *run, struct ug_error *err)
+{
+	struct ug_seg *patch = never_loaded(run);
+	int r = patch ? leave_segment(run, patch, UG_REG_LEFT, err) : 0;
+
+	if (r == 0)
+		r = leave_segment(run, run->trans, UG_REG_CLOSED, err);
+	return r < 0 || !patch ? r : leave_new_sites(run, patch->s.id, err);
+}
+
+static int back_out(struct ug_run *run, struct ug_error *err)
+{
 	struct ug_stop *stop;
 	int r;
 
@@ -404,11 +447,8 @@ static int back_out(struct ug_run *run, struct ug_error *err)
 	if (r < 0)
 		return r;
 	r = pad_in_the_way(run, true) ? -EAGAIN : move_entries(run, false, err);
-	/* A load that never committed: its patch goes too. Not in a reversal of an unload. */
-	if (r == 0 && patch && patch->s.state == UG_REG_PREPARED && !run->trans->trans->parent)
-		r = ug_seg_set_state(&run->t->proc, &run->t->reg, patch, UG_REG_LEFT, err);
 	if (r == 0)
-		r = ug_seg_set_state(&run->t->proc, &run->t->reg, run->trans, UG_REG_CLOSED, err);
+		r = leave_all(run, err);
 	ug_run_resume(run, stop);
 	return r;
 }
@@ -467,6 +507,7 @@ static int run_fresh(struct ug_run *run, struct ug_error *err)
 		r = ug_run_init(&parent, run->t, run->trans->trans->parent, err);
 	if (r < 0)
 		return r;
+	run->untouched = true;
 	r = start(run, reversal ? &parent : NULL, &waiting, err);
 	/* Not before: the kernel, too, says so once nothing can keep it from being begun. */
 	if (r == 0)
