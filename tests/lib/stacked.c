@@ -25,6 +25,7 @@ void stacked_start(struct stacked *s, unsigned int hot)
 	const char *argv[] = { scenario_bin("tests/victims/stacked"), n, NULL };
 
 	memset(s, 0, sizeof(*s));
+	s->hot = hot;
 	(void)snprintf(n, sizeof(n), "%u", hot);
 	scenario_start(&s->v, argv);
 	if (victim_snapshot(s->v.pid, &s->before, why, sizeof(why)) < 0)

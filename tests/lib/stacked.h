@@ -19,6 +19,7 @@ struct stacked {
 	size_t nlog;
 	char history[STACKED_LOG_MAX][128];	/* since the start */
 	size_t nhistory;
+	unsigned int hot;
 	struct ug_report report;		/* of the last call */
 	struct ug_error err;
 };

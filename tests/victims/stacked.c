@@ -19,7 +19,10 @@
  *	fork SEAT		the process forks there: pid=N
  *	child X			the child does X and answers as above: n nest f, l leave, c call f
  *	storm N			N threads start threads that call f, from now on
+ *	strange 1		a thread gives up its thread pointer, for good
  *	reached N		how many of THREADS have last run version N: reached=N
+ *	where X FUNC		not=N: the complement of its address (as a word on a stack it would
+ *				count as a thread that is in it)
  *	stat			calls=N mixed=N interrupted=N: of THREADS and of the storm
  *
  * `version` is the function's, `below` that of the g it called last (of f; else the same).
@@ -260,6 +263,16 @@ static void *storm(void *arg)
 	return arg;
 }
 
+/* arch_prctl(ARCH_SET_FS, 0), then pause for ever: nothing here may use the pointer any more. */
+static void *strange(void *arg)
+{
+	sem_post(arg);
+	__asm__ volatile("mov $158, %%eax\n\tmov $0x1002, %%edi\n\txor %%esi, %%esi\n\tsyscall\n"
+			 "1:\tmov $34, %%eax\n\tsyscall\n\tjmp 1b"
+			 ::: "rax", "rdi", "rsi", "rcx", "r11", "memory");
+	return NULL;
+}
+
 /* ---- commands ---- */
 
 static void start(struct seat *seat, enum act act, char func, int sleeps)
@@ -339,6 +352,18 @@ static void storm_command(unsigned int n)
 	printf("storm\n");
 }
 
+static void strange_command(void)
+{
+	pthread_t thread;
+	sem_t begun;
+
+	sem_init(&begun, 0, 0);
+	if (pthread_create(&thread, NULL, strange, &begun) == 0)
+		await(&begun);
+	usleep(20000);
+	printf("strange\n");
+}
+
 static void reached_command(int version)
 {
 	int n = 0;
@@ -361,8 +386,12 @@ static void command(const char *line)
 		child_command(line[6]);
 	else if (strcmp(verb, "storm") == 0)
 		storm_command(n);
+	else if (strcmp(verb, "strange") == 0)
+		strange_command();
 	else if (strcmp(verb, "reached") == 0)
 		reached_command((int)n);
+	else if (strcmp(verb, "where") == 0)
+		printf("not=%lu\n", ~(unsigned long)find(func));
 	else if (got < 2 || n >= SEATS)
 		printf("unknown\n");
 	else if (strcmp(verb, "fork") == 0)
@@ -371,9 +400,18 @@ static void command(const char *line)
 		seat_command(verb, &seats[n], func);
 }
 
+static void *ended(void *arg)
+{
+	pthread_exit(arg);
+}
+
 static int start_threads(void)
 {
 	pthread_t thread;
+
+	/* The first pthread_exit maps libgcc_s; it is there before the first snapshot. */
+	if (pthread_create(&thread, NULL, ended, NULL) != 0 || pthread_join(thread, NULL) != 0)
+		return -1;
 
 	for (int i = 0; i < SEATS; i++) {
 		sem_init(&seats[i].go, 0, 0);
