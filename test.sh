@@ -94,7 +94,9 @@ run_tests()
 		echo "NOT RUN: suite 'campaign' (probe-long), see docs/probe.md"
 	fi
 	rm -f "$build"/meson-logs/testlog.json
-	meson test -C "$build" --no-rebuild --print-errorlogs --num-processes 2 "${args[@]}"
+	# The timeouts are for a machine that does nothing else; a busy one gets more.
+	meson test -C "$build" --no-rebuild --print-errorlogs --num-processes 2 \
+		--timeout-multiplier 4 "${args[@]}"
 	if [ ! -f "$build"/meson-logs/testlog.json ]; then
 		failed=$((failed + 1))
 		failures+=("meson test left no log")
