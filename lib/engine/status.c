@@ -84,9 +84,11 @@ static int by_order(const void *a, const void *b)
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
+/* One that a dead controller left prepared is on no func stack, and never will be. */
 static bool is_listed(const struct ug_patch_status *ps)
 {
-	return ps->state != UG_PATCH_LEFT && ps->state != UG_PATCH_PINNED;
+	return ps->state == UG_PATCH_ENABLED || ps->state == UG_PATCH_PATCHING ||
+	       ps->state == UG_PATCH_UNPATCHING;
 }
 
 /* 1: oldest, as in the kernel's stack_order: it closes up when earlier ones go. */
