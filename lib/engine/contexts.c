@@ -192,6 +192,26 @@ static bool points_into(const struct ug_range *r, uint64_t word)
 	}
 }
 
+/*
+ * Can the end of a function be a return address? Only behind a call or a system call. Else it
+ * is a pointer to the function that follows: tables of pointers are full of those. The bytes
+ * are not decoded: what could be the end of a call counts.
+ */
+static bool returns_to_end(const struct scan *s, ug_raddr_t end)
+{
+	uint8_t code[7];		/* the longest indirect call, without prefixes */
+
+	if (ug_proc_read_present(&s->run->t->proc, end - sizeof(code), code, sizeof(code), false,
+				 NULL) < 0)
+		return true;
+	if (code[2] == 0xe8 || (code[5] == 0x0f && code[6] == 0x05))
+		return true;
+	for (size_t i = 0; i < sizeof(code) - 1; i++)
+		if (code[i] == 0xff && (code[i + 1] >> 3 & 7) == 2)
+			return true;
+	return false;
+}
+
 static void note_word(struct scan *s, uint64_t word)
 {
 	const struct ug_rangeset *set = &s->run->cs.ranges;
@@ -199,7 +219,8 @@ static void note_word(struct scan *s, uint64_t word)
 	if (word < set->lo || word > set->hi)
 		return;
 	for (size_t i = 0; i < set->n; i++)
-		if (points_into(&set->v[i], word))
+		if (points_into(&set->v[i], word) &&
+		    (word != set->v[i].end || returns_to_end(s, word)))
 			ug_bit_set(s->run->occupied, set->v[i].id);
 }
 
