@@ -55,6 +55,7 @@ static bool just_forced;		/* somebody is inside what was left by force */
 static struct {
 	unsigned long operations, done, pending, reversed, refused, forced, kills, stops;
 	unsigned long per_code[UG_E_END - UG_E_FIRST];
+	unsigned long loads[FAMILIES];
 	uint64_t max_pause_ns;
 } count;
 
@@ -313,6 +314,8 @@ static void operate(const struct operation *op)
 	}
 	tell(op, "", r < 0 ? r : (int)report.outcome, err.message);
 	note(r, &report, &err);
+	for (int f = 0; op->verb == LOAD && r == 0 && f < FAMILIES; f++)
+		count.loads[f] += patches[op->patch].has[f];
 	if (op->verb == FORCE)
 		just_forced = report.forced;
 	else if (op->verb != LOAD)
@@ -459,7 +462,7 @@ static unsigned long elapsed_s(void)
 	return (unsigned long)(now.tv_sec - began);
 }
 
-/* Every kind of thread must have had its share. */
+/* Every kind of thread must have had its share, every family its loads. */
 static void check_kinds(const char *stat)
 {
 	static const char *const table[] = { "plain", "signal", "park", "storm", "clone", "step",
@@ -469,6 +472,9 @@ static void check_kinds(const char *stat)
 	for (const char *const *k = args.contexts ? contexts : table; *k; k++)
 		if (!scenario_number(stat, *k))
 			end(false, *k);
+	for (int f = 0; f < FAMILIES; f++)
+		if (!count.loads[f])
+			end(false, "no patch of one of the families could be loaded");
 }
 
 static void report_mixes(void)

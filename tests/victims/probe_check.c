@@ -38,9 +38,7 @@ static const char *const kinds[PROBE_KINDS] = {
 KEEP PROBE_VERSIONS_A(probe_, 0)
 KEEP PROBE_VERSIONS_B(probe_, 0)
 
-/* Not writable: a pointer to the end of a function is a pointer to the next one, or a return
- * address of a suspended context. */
-__attribute__((section(".data.rel.ro")))
+/* In writable memory, and some of the functions adjoin: their end is a pointer here. */
 probe_fn *volatile const probe_table[5] = { probe_b, probe_c, probe_d, probe_e, probe_x };
 
 /* ---- what is a mix ---- */
