@@ -300,10 +300,14 @@ static int check_function(struct check *c, size_t item, bool *ret)
 
 /* ---- placing an object ---- */
 
-static bool is_replaced(const struct ug_diff *d, const struct ug_change *ch)
+/* The functions that tell: those that change; where none does, all that are in both versions. */
+static bool tells(const struct ug_diff *d, size_t i, bool any_changed)
 {
-	return ch->kind == UG_ITEM_FUNC && ch->verdict == UG_DIFF_CHANGED &&
-	       d->before->items.v[ch->before].parent == UG_NO_ITEM;
+	const struct ug_item *item = &d->before->items.v[i];
+
+	if (item->kind != UG_ITEM_FUNC || item->parent != UG_NO_ITEM || item->pair == UG_NO_ITEM)
+		return false;
+	return !any_changed || d->kept[item->pair];
 }
 
 static int try_group(struct check *c, struct ug_match *m)
@@ -312,24 +316,24 @@ static int try_group(struct check *c, struct ug_match *m)
 
 	c->m = m;
 	*m = (struct ug_match){ .group = c->group, .result = UG_MATCH_OK };
-	ug_vec_for_each(&c->d->changes, ch) {
+	for (size_t i = 0; i < c->o->items.n; i++) {
 		bool same = false;
 		int rc;
 
-		if (!is_replaced(c->d, ch))
+		if (!tells(c->d, i, ug_diff_changes_code(c->d)))
 			continue;
-		any |= ug_match_symbol(c->d, c->l, c->group, ch->before) != NULL;
+		any |= ug_match_symbol(c->d, c->l, c->group, i) != NULL;
 		if (m->result != UG_MATCH_OK)
 			continue;
-		rc = check_function(c, ch->before, &same);
+		rc = check_function(c, i, &same);
 		if (rc < 0)
 			return rc;
 		if (!same) {
 			m->result = UG_MATCH_DIFFERENT;
-			m->function = ch->before;
+			m->function = i;
 		}
 	}
-	if (m->result == UG_MATCH_DIFFERENT && !any)
+	if (!any)
 		m->result = UG_MATCH_ABSENT;
 	return 0;
 }
@@ -344,13 +348,13 @@ static bool same_base_name(const char *a, const char *b)
 /* Do both groups give the same addresses for the functions concerned? */
 static bool same_places(const struct check *c, uint32_t g, uint32_t h)
 {
-	ug_vec_for_each(&c->d->changes, ch) {
+	for (size_t i = 0; i < c->o->items.n; i++) {
 		const struct ug_linked_symbol *a, *b;
 
-		if (!is_replaced(c->d, ch))
+		if (!tells(c->d, i, ug_diff_changes_code(c->d)))
 			continue;
-		a = ug_match_symbol(c->d, c->l, g, ch->before);
-		b = ug_match_symbol(c->d, c->l, h, ch->before);
+		a = ug_match_symbol(c->d, c->l, g, i);
+		b = ug_match_symbol(c->d, c->l, h, i);
 		if (!a || !b || a->value != b->value)
 			return false;
 	}

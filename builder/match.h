@@ -29,7 +29,8 @@ struct ug_match {
 };
 
 /*
- * Place the object `d->before` in the binary. All functions the patch replaces are compared.
+ * Place the object `d->before` in the binary. All functions the patch replaces are compared;
+ * when it replaces none of this object, all that stay.
  * -UG_E_AMBIGUOUS when several groups of local symbols fit, at different addresses.
  */
 int ug_match_diff(const struct ug_diff *d, struct ug_object *binary, const struct ug_linked *l,

@@ -169,6 +169,53 @@ static int place_all(struct build *b, bool *found, struct ug_match *bad)
 	return 0;
 }
 
+/* Does a placed object use a function that is new in this one? */
+static bool is_needed(const struct build *b, const struct ug_diff *d)
+{
+	ug_vec_for_each(&d->changes, c) {
+		if (c->kind != UG_ITEM_FUNC || c->verdict != UG_DIFF_NEW || !d->kept[c->after])
+			continue;
+		ug_vec_for_each(&b->placed, p) {
+			const struct ug_objfile *f = &p->diff->after->file;
+
+			for (size_t i = 1; i < f->nsyms; i++) {
+				if (f->syms[i].st_shndx == SHN_UNDEF &&
+				    !strcmp(ug_objfile_symbol_name(f, i), c->name))
+					return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Objects in which nothing changes, but which have new functions others call: until no more. */
+static int place_needed(struct build *b, bool *found, struct ug_match *bad)
+{
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < b->opts->npairs; i++) {
+			if (found[i] || bad[i].text[0] || has_sibling(b, i, found) ||
+			    ug_diff_changes_code(b->diffs[i]) ||
+			    !is_needed(b, b->diffs[i]))
+				continue;
+			for (size_t t = 0; t < b->opts->ntargets; t++) {
+				struct ug_match m;
+				int rc = place_in(b, i, t, &m);
+
+				if (rc < 0)
+					return rc;
+				found[i] |= m.result == UG_MATCH_OK;
+				if (m.result == UG_MATCH_DIFFERENT)
+					bad[i] = m;
+			}
+			again |= found[i];
+		}
+	}
+	return 0;
+}
+
 static int judge_places(struct build *b, const bool *found, const struct ug_match *bad)
 {
 	for (size_t i = 0; i < b->opts->npairs; i++) {
@@ -177,7 +224,7 @@ static int judge_places(struct build *b, const bool *found, const struct ug_matc
 
 		if (found[i])
 			continue;
-		if (!ug_diff_changes_code(d)) {
+		if (!ug_diff_changes_code(d) && !bad[i].text[0]) {
 			/* No function tells whether it is in a target: what refuses, refuses. */
 			if (ug_diff_refused(d) && ug_report_findings(d, &b->report->findings) < 0)
 				return ug_err(b->err, -ENOMEM, "out of memory");
@@ -218,6 +265,8 @@ static int place(struct build *b)
 
 	if (rc == 0)
 		rc = place_all(b, found, bad);
+	if (rc == 0)
+		rc = place_needed(b, found, bad);
 	if (rc == 0)
 		rc = judge_places(b, found, bad);
 	free(found);

@@ -118,9 +118,11 @@ static bool same_rel(struct ug_compare *c, const struct ug_rel *rb, uint64_t end
 	    ug_compare_places(c, ug_dobj_place(c->before, rb, 0, rb->offset),
 			      ug_dobj_place(c->after, ra, 0, ra->offset)))
 		return true;
-	return differ(d, rb->offset, ra->offset, "refers to %s, before to %s",
-		      ug_item_describe(c->after, a, name_a, sizeof(name_a)),
-		      ug_item_describe(c->before, b, name_b, sizeof(name_b)));
+	ug_item_describe(c->after, a, name_a, sizeof(name_a));
+	ug_item_describe(c->before, b, name_b, sizeof(name_b));
+	if (!strcmp(name_a, name_b))
+		return differ(d, rb->offset, ra->offset, "%s has another content", name_a);
+	return differ(d, rb->offset, ra->offset, "refers to %s, before to %s", name_a, name_b);
 }
 
 /* ---- data ---- */

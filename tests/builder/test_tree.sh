@@ -172,6 +172,17 @@ wanted=$(nm prog | awk '$3 == "helper" { print $1 }' | sort)
 point "told apart by position" test "$(awk '$1 == "helper" { print $4 }' out)" = 2
 point "there are two" test "$(echo "$wanted" | wc -l)" = 2
 
+# A function new in one file, called by a changed one of another.
+rm -rf a b
+cp -a tree a
+cp -a tree b
+echo 'int more(int n) { static int calls; return n + 1000 * ++calls; }' >>b/src/same.c
+sed -i 's/limit(n) \* 2/more(limit(n))/; s/^static int total/int more(int n);\n&/' b/src/calc.c
+diff -ru a b >fix.diff
+build --diff fix.diff -- make -s
+point "a new function of another file" says 0 "more"
+point "comes along" test "$(nm fix.ugp | awk '$3 == "more" { print tolower($2) }')" = t
+
 edit src/calc.c 's/return limit(n) \* 2;/return 2 * limit(n);/'
 rm -f fix.ugp
 build --diff fix.diff -- make -s
