@@ -490,8 +490,8 @@ static void *change(void *arg)
 /* A transition that has not committed shows in the log of the process only. */
 static bool has_begun(bool loading)
 {
-	const char *line = loading ? "starting patching transition" :
-				     "starting unpatching transition";
+	const char *line = loading ? "initializing patching transition" :
+				     "initializing unpatching transition";
 	struct ug_status *st = status();
 	bool begun = st->busy && st->nlog && strstr(st->log[st->nlog - 1], line);
 
