@@ -150,21 +150,32 @@ static int different(struct build *b, size_t i, const struct ug_match *m)
 	return ug_err_where(b->err, b->opts->targets[0], NULL, 0);
 }
 
+/* Pair i in every target that holds it. */
+static int place_in_targets(struct build *b, size_t i, bool *found, struct ug_match *bad)
+{
+	for (size_t t = 0; t < b->opts->ntargets; t++) {
+		struct ug_match m;
+		int rc = place_in(b, i, t, &m);
+
+		if (rc < 0)
+			return rc;
+		found[i] |= m.result == UG_MATCH_OK;
+		if (m.result == UG_MATCH_DIFFERENT)
+			bad[i] = m;
+	}
+	return 0;
+}
+
 static int place_all(struct build *b, bool *found, struct ug_match *bad)
 {
 	for (size_t i = 0; i < b->opts->npairs; i++) {
+		int rc;
+
 		if (!ug_diff_changes_code(b->diffs[i]))
 			continue;
-		for (size_t t = 0; t < b->opts->ntargets; t++) {
-			struct ug_match m;
-			int rc = place_in(b, i, t, &m);
-
-			if (rc < 0)
-				return rc;
-			found[i] |= m.result == UG_MATCH_OK;
-			if (m.result == UG_MATCH_DIFFERENT)
-				bad[i] = m;
-		}
+		rc = place_in_targets(b, i, found, bad);
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }
@@ -196,20 +207,15 @@ static int place_needed(struct build *b, bool *found, struct ug_match *bad)
 	while (again) {
 		again = false;
 		for (size_t i = 0; i < b->opts->npairs; i++) {
+			int rc;
+
 			if (found[i] || bad[i].text[0] || has_sibling(b, i, found) ||
 			    ug_diff_changes_code(b->diffs[i]) ||
 			    !is_needed(b, b->diffs[i]))
 				continue;
-			for (size_t t = 0; t < b->opts->ntargets; t++) {
-				struct ug_match m;
-				int rc = place_in(b, i, t, &m);
-
-				if (rc < 0)
-					return rc;
-				found[i] |= m.result == UG_MATCH_OK;
-				if (m.result == UG_MATCH_DIFFERENT)
-					bad[i] = m;
-			}
+			rc = place_in_targets(b, i, found, bad);
+			if (rc < 0)
+				return rc;
 			again |= found[i];
 		}
 	}
