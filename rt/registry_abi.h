@@ -26,7 +26,7 @@
 
 #define UG_REG_NAME "ugraft"
 #define UG_REG_MAGIC UINT64_C(0x0031746661726775)	/* "ugraft1" */
-#define UG_REG_VERSION 2
+#define UG_REG_VERSION 3
 #define UG_REG_PAGES 7
 #define UG_REG_SIZE (UG_REG_PAGES * 4096)
 #define UG_REG_LOG_OFF 4096
@@ -122,6 +122,12 @@ struct ug_reg_func {
 	uint32_t range, nranges;	/* code of this version */
 };
 
+struct ug_reg_symbol {			/* a function of the patch's code, for people */
+	uint64_t addr, size;
+	uint32_t name;
+	uint32_t pad;
+};
+
 #define UG_REG_PATCH_PINS 1u		/* stays mapped when it is unloaded */
 
 #define UG_REG_REPLACE_NONE 0u
@@ -138,7 +144,10 @@ struct ug_reg_patch {
 	uint64_t load_time;		/* CLOCK_REALTIME, seconds */
 	/* The set whose older patches this one replaces: UG_REG_REPLACE_NONE or _ALL today. */
 	uint32_t replace;
+	uint32_t nsymbols, symbols;
 	uint32_t pad;
+	uint64_t code_len;		/* code comes first, from base */
+	uint64_t eh_frame, eh_frame_len;	/* address of the unwind tables; 0 bytes: none */
 };
 
 struct ug_reg_site {

@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/own.h"
+#include "object/cfi.h"
+#include "object/symbol.h"
 #include "text/gate.h"
+#include "text/text.h"
 
 static struct ug_item *add_item(struct ug_checkset *cs, struct ug_item item, struct ug_error *err)
 {
@@ -225,6 +229,7 @@ int ug_checkset_init(struct ug_checkset *cs, const struct ug_target *t, const st
 	int r = 0;
 
 	memset(cs, 0, sizeof(*cs));
+	cs->target = t;
 	for (size_t i = 0; r == 0 && i < t->reg.nsegs; i++) {
 		const struct ug_seg *seg = &t->reg.segs[i];
 
@@ -245,9 +250,15 @@ int ug_checkset_init(struct ug_checkset *cs, const struct ug_target *t, const st
 	return 0;
 }
 
+int ug_checkset_load_own(struct ug_checkset *cs, struct ug_target *t, struct ug_error *err)
+{
+	return cs->own.v ? 0 : ug_own_load(t, &cs->own, err);
+}
+
 void ug_checkset_free(struct ug_checkset *cs)
 {
 	ug_rangeset_free(&cs->ranges);
+	ug_objects_free(&cs->own);
 	free(cs->items);
 	free(cs->concerned);
 	free(cs->bytes);
@@ -299,7 +310,6 @@ void ug_checkset_close(const struct ug_checkset *cs, const struct ug_target *t, 
 
 /* ---- unwinding through our own code ---- */
 
-
 static const struct ug_item *item_at(const struct ug_checkset *cs, ug_raddr_t pc)
 {
 	for (size_t i = 0; i < cs->ranges.n; i++) {
@@ -312,36 +322,76 @@ static const struct ug_item *item_at(const struct ug_checkset *cs, ug_raddr_t pc
 	return NULL;
 }
 
-/*
- * Gates are unwound by their own table. Displaced code is left to the conservative scan: a
- * thread is in it for a few instructions only, and it is executed or not by its PC.
- */
-static bool own_code(void *ctx, ug_raddr_t pc, struct ug_own_frame *ret)
+/* A far jump (thunk of a far object, stub of a far call): nothing is pushed. */
+static bool is_far_jump(const struct ug_checkset *cs, const struct ug_target *t,
+			const struct ug_item *item, ug_raddr_t pc)
+{
+	const struct ug_reg_patch *p;
+	struct ug_object *obj;
+	uint8_t b[2];
+
+	if (item->kind != UG_ITEM_VERSION && item->kind != UG_ITEM_OTHER)
+		return false;
+	p = t->reg.segs[item->seg].patch;
+	if (pc == item->entry && (pc < p->base || pc - p->base >= p->rx_len))
+		return true;
+	obj = ug_objects_find(&cs->own, pc);
+	return obj && !ug_cfi_fde(obj, pc) && ug_object_read_file(obj, pc, b, 2, NULL) == 0 &&
+	       b[0] == 0xff && b[1] == 0x25;
+}
+
+/* The instruction of the original that a displaced one stands for. */
+static ug_raddr_t displaced_origin(const struct ug_target *t, const struct ug_item *item,
+				   ug_raddr_t pc)
+{
+	const struct ug_reg_site *s = &ug_seg_sites(&t->reg.segs[item->seg])[item->index];
+	struct ug_site_plan plan = { .func = s->func, .at = s->at, .len = s->len,
+				     .moved = s->moved };
+	size_t off;
+
+	memcpy(plan.orig, s->orig, sizeof(plan.orig));
+	return ug_text_displaced_origin(&plan, s->displaced, pc - s->displaced, &off) ?
+	       s->at + off : 0;
+}
+
+/* None of this makes calls: a thread is in it by its PC or not at all. */
+static bool own_code(void *ctx, ug_raddr_t pc, bool exact, struct ug_own_frame *ret)
 {
 	const struct ug_checkset *cs = ctx;
-	const struct ug_item *item = item_at(cs, pc);
+	const struct ug_item *item = exact ? item_at(cs, pc) : NULL;
 
-	if (!item || item->kind != UG_ITEM_GATE)
-		return false;
 	memset(ret, 0, sizeof(*ret));
-	ret->cfa_offset = ug_gate_cfa_offset((unsigned int)(pc - item->entry));
-	return ret->cfa_offset != 0;
+	if (!item)
+		return false;
+	if (item->kind == UG_ITEM_GATE)
+		ret->cfa_offset = ug_gate_cfa_offset((unsigned int)(pc - item->entry));
+	else if (item->kind == UG_ITEM_DISPLACED)
+		ret->same_as = displaced_origin(cs->target, item, pc);
+	else if (is_far_jump(cs, cs->target, item, pc))
+		ret->cfa_offset = 8;
+	return ret->cfa_offset || ret->same_as;
 }
 
 /* "f+0x41 [fix]" for a patch's body, "gate of f" and the like. */
 static bool own_name(void *ctx, ug_raddr_t pc, char *buf, size_t size)
 {
-	const struct ug_item *item = item_at(ctx, pc);
+	const struct ug_checkset *cs = ctx;
+	const struct ug_item *item = item_at(cs, pc);
+	const struct ug_symbol *sym = NULL;
+	const struct ug_object *obj;
 
 	if (!item || item->kind == UG_ITEM_ORIGINAL)
 		return false;
+	obj = item->kind == UG_ITEM_OTHER ? ug_objects_find(&cs->own, pc) : NULL;
+	if (obj)
+		sym = ug_symbol_by_addr(obj, pc);
 	if (item->kind == UG_ITEM_GATE)
 		(void)snprintf(buf, size, "gate of %s", item->name);
 	else if (item->kind == UG_ITEM_VERSION && pc >= item->entry)
 		(void)snprintf(buf, size, "%s+%#llx [%s]", item->name,
 			       (unsigned long long)(pc - item->entry), item->patch);
 	else
-		(void)snprintf(buf, size, "%s [%s]", item->name,
+		(void)snprintf(buf, size, "%s [%s]", sym ? sym->name : item->name,
 			       item->patch ? item->patch : "displaced");
 	return true;
 }
@@ -353,6 +403,7 @@ void ug_checkset_stack_ctx(const struct ug_checkset *cs, struct ug_target *t,
 	ret->proc = &t->proc;
 	ret->maps = &t->maps;
 	ret->objects = &t->objects;
+	ret->own = &cs->own;
 	ret->main_stack_top = t->main_stack_top;
 	ret->own_code = own_code;
 	ret->own_name = own_name;

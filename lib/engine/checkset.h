@@ -59,6 +59,8 @@ struct ug_checkset {
 	uint64_t *left;			/* items of segments that wait to be released */
 	uint64_t *bytes;		/* the UG_ITEM_BYTES items of the same functions */
 	uint64_t *pads;			/* the UG_ITEM_PAD items of the same functions */
+	const struct ug_target *target;	/* whose registry the items are of */
+	struct ug_objects own;		/* the code of its patches; ug_checkset_load_own */
 };
 
 /*
@@ -67,6 +69,9 @@ struct ug_checkset {
  */
 int ug_checkset_init(struct ug_checkset *cs, const struct ug_target *t, const struct ug_seg *trans,
 		     struct ug_error *err) ug_must_check;
+/* Load what is needed to unwind through the code of patches (idempotent). Before a stop. */
+int ug_checkset_load_own(struct ug_checkset *cs, struct ug_target *t,
+			 struct ug_error *err) ug_must_check;
 void ug_checkset_free(struct ug_checkset *cs);
 
 /* Do two bitmaps of the set share an item? */

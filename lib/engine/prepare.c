@@ -291,6 +291,22 @@ static uint32_t add_other_ranges(struct load *l, uint32_t ranges, uint32_t next)
 	return next;
 }
 
+static void add_symbols(struct load *l, uint32_t symbols)
+{
+	struct ug_record *rec = &l->b.patch;
+	ug_raddr_t base = l->b.nears.v[l->main].rx;
+	size_t n = ug_patch_symbols(l->patch);
+
+	for (size_t i = 0; !rec->failed && i < n; i++) {
+		uint64_t off, size;
+		uint32_t name = ug_record_string(rec, ug_patch_symbol(l->patch, i, &off, &size));
+
+		((struct ug_reg_symbol *)ug_record_at(rec, symbols))[i] = (struct ug_reg_symbol){
+			.addr = base + off, .size = size, .name = name,
+		};
+	}
+}
+
 static void patch_areas(struct load *l, struct ug_reg_meta *meta)
 {
 	const struct ug_near *main = &l->b.nears.v[l->main];
@@ -307,6 +323,7 @@ static void patch_areas(struct load *l, struct ug_reg_meta *meta)
 static void fill_patch(struct load *l, struct ug_reg_patch *p)
 {
 	unsigned int flags = l->patch->flags;
+	uint64_t off, len;
 
 	p->flags = flags & UG_PATCH_ESCAPES && !(flags & UG_PATCH_UNLOADABLE) ? UG_REG_PATCH_PINS : 0;
 	p->replace = flags & UG_PATCH_REPLACE ? UG_REG_REPLACE_ALL : UG_REG_REPLACE_NONE;
@@ -314,6 +331,11 @@ static void fill_patch(struct load *l, struct ug_reg_patch *p)
 	p->base = l->b.nears.v[l->main].rx;
 	p->rx_len = l->layout.rx_size;
 	p->rw_len = l->layout.rw_size;
+	p->code_len = l->layout.code_size;
+	if (ug_patch_eh_frame(l->patch, &off, &len)) {
+		p->eh_frame = p->base + off;
+		p->eh_frame_len = len;
+	}
 	p->load_time = (uint64_t)time(NULL);
 	patch_areas(l, &p->meta);
 }
@@ -321,7 +343,8 @@ static void fill_patch(struct load *l, struct ug_reg_patch *p)
 static int build_patch(struct load *l, struct ug_error *err)
 {
 	struct ug_record *rec = &l->b.patch;
-	uint32_t nranges = count_patch_ranges(l), funcs, ranges, next = 0, other, strings[3];
+	uint32_t nranges = count_patch_ranges(l), nsymbols = (uint32_t)ug_patch_symbols(l->patch);
+	uint32_t funcs, ranges, symbols, next = 0, other, strings[3];
 	struct ug_reg_patch *p;
 	int r;
 
@@ -329,6 +352,7 @@ static int build_patch(struct load *l, struct ug_error *err)
 	ug_record_init(rec, sizeof(*p));
 	funcs = ug_record_add(rec, l->patch->nfuncs * sizeof(struct ug_reg_func));
 	ranges = ug_record_add(rec, nranges * sizeof(struct ug_reg_range));
+	symbols = ug_record_add(rec, nsymbols * sizeof(struct ug_reg_symbol));
 	strings[0] = ug_record_string(rec, l->patch->name);
 	strings[1] = ug_record_string(rec, l->patch->description);
 	strings[2] = ug_record_string(rec, l->patch->cves);
@@ -337,6 +361,7 @@ static int build_patch(struct load *l, struct ug_error *err)
 	other = next;
 	if (!rec->failed)
 		next = add_other_ranges(l, ranges, next);
+	add_symbols(l, symbols);
 	r = ug_record_finish(rec, l->b.id_patch, UG_REG_PATCH, err);
 	if (r < 0)
 		return r;
@@ -349,6 +374,8 @@ static int build_patch(struct load *l, struct ug_error *err)
 	p->nranges = nranges;
 	p->other = other;
 	p->nother = next - other;
+	p->nsymbols = nsymbols;
+	p->symbols = symbols;
 	fill_patch(l, p);
 	l->b.has_patch = true;
 	return 0;

@@ -28,6 +28,20 @@ static bool ranges_ok(uint32_t first, uint32_t n, uint32_t total)
 	return first <= total && n <= total - first;
 }
 
+static bool symbols_ok(const struct view *v, const struct ug_reg_patch *p)
+{
+	if (!has_array(v, p->symbols, p->nsymbols, sizeof(struct ug_reg_symbol)))
+		return false;
+	for (uint32_t i = 0; i < p->nsymbols; i++) {
+		struct ug_reg_symbol sym;
+
+		memcpy(&sym, v->data + p->symbols + i * sizeof(sym), sizeof(sym));
+		if (!has_string(v, sym.name))
+			return false;
+	}
+	return true;
+}
+
 static bool patch_ok(const struct view *v)
 {
 	struct ug_reg_patch p;
@@ -38,6 +52,7 @@ static bool patch_ok(const struct view *v)
 	memcpy(&p, v->data, sizeof(p));
 	if (!has_array(v, p.funcs, p.nfuncs, sizeof(struct ug_reg_func)) ||
 	    !has_array(v, p.ranges, p.nranges, sizeof(struct ug_reg_range)) ||
+	    !symbols_ok(v, &p) ||
 	    !ranges_ok(p.other, p.nother, p.nranges) || !has_string(v, p.name) ||
 	    !has_string(v, p.description) || !has_string(v, p.cves))
 		return false;

@@ -224,6 +224,11 @@ struct ug_reg_range *ug_seg_ranges(const struct ug_seg *seg)
 	return (struct ug_reg_range *)((char *)seg->record + off);
 }
 
+struct ug_reg_symbol *ug_seg_symbols(const struct ug_seg *seg)
+{
+	return (struct ug_reg_symbol *)((char *)seg->record + seg->patch->symbols);
+}
+
 static struct ug_reg_site *find_site(const struct ug_registry *reg, uint8_t state, ug_raddr_t func,
 				     struct ug_seg **ret_seg)
 {

@@ -48,6 +48,7 @@ struct ug_reg_func *ug_seg_funcs(const struct ug_seg *seg);
 struct ug_reg_site *ug_seg_sites(const struct ug_seg *seg);
 struct ug_reg_move *ug_seg_moves(const struct ug_seg *seg);
 struct ug_reg_range *ug_seg_ranges(const struct ug_seg *seg);
+struct ug_reg_symbol *ug_seg_symbols(const struct ug_seg *seg);
 
 /* The site of the function at func, or NULL; *ret_seg its segment. Only sites in force. */
 struct ug_reg_site *ug_registry_site(const struct ug_registry *reg, ug_raddr_t func,

@@ -181,6 +181,8 @@ int ug_run_unwind(struct ug_run *run, struct ug_error *err)
 	int r = ug_target_load_cfi(run->t, err);
 
 	if (r == 0)
+		r = ug_checkset_load_own(&run->cs, run->t, err);
+	if (r == 0)
 		run->tier2 = true;
 	return r;
 }

@@ -105,6 +105,7 @@ int ug_patch_layout(struct ug_patch *patch, struct ug_patch_layout *ret, struct 
 			return rc;
 		image->laid_out = true;
 	}
+	ret->code_size = image->code_end;
 	ret->rx_size = image->rx_size;
 	ret->rw_size = image->rw_size;
 	return 0;

@@ -90,6 +90,7 @@ void ug_patch_close(struct ug_patch *patch);
  * a fixed distance.
  */
 struct ug_patch_layout {
+	size_t code_size;		/* code comes first in rx */
 	size_t rx_size;			/* multiple of the page size */
 	size_t rw_size;			/* 0 or a multiple of the page size */
 };
@@ -135,5 +136,10 @@ void ug_patch_other_range(const struct ug_patch *patch, size_t n, uint64_t *ret_
 /* After layout: where the linked .eh_frame lies, relative to base; a zero terminator is part
  * of its size. False when the patch has none. */
 bool ug_patch_eh_frame(const struct ug_patch *patch, uint64_t *ret_offset, uint64_t *ret_size);
+
+/* After layout: the names of functions, for people and their tools. Some may have size 0. */
+size_t ug_patch_symbols(const struct ug_patch *patch);
+const char *ug_patch_symbol(const struct ug_patch *patch, size_t n, uint64_t *ret_offset,
+			    uint64_t *ret_size);
 
 #endif

@@ -70,6 +70,22 @@ void ug_patch_other_range(const struct ug_patch *patch, size_t n, uint64_t *ret_
 	*ret_size = r->end - r->start;
 }
 
+size_t ug_patch_symbols(const struct ug_patch *patch)
+{
+	return patch->image->starts.n;
+}
+
+const char *ug_patch_symbol(const struct ug_patch *patch, size_t n, uint64_t *ret_offset,
+			    uint64_t *ret_size)
+{
+	const struct ug_patch_image *image = patch->image;
+	const struct ug_pf_start *s = &image->starts.v[n];
+
+	*ret_offset = image->sections.v[s->shndx].addr + s->value;
+	*ret_size = s->size;
+	return image->symbols.v[s->sym].name;
+}
+
 static int compare_ranges(const void *pa, const void *pb)
 {
 	const struct ug_pf_range *a = pa, *b = pb;

@@ -77,11 +77,16 @@ struct ug_stack_ctx {
 	struct ug_proc *proc;
 	const struct ug_maps *maps;	/* snapshot; refreshed by the caller when rsp is not in it */
 	const struct ug_objects *objects;	/* CFI of every object loaded (ug_object_cfi) */
+	const struct ug_objects *own;	/* the same for code that no file was mapped for; or NULL */
 	ug_raddr_t main_stack_top;	/* of the main thread: end of the auxv strings, or end of [stack] */
 	uint64_t max_scan;	/* bytes of one stack; more is unreliable; 0: 64 MiB */
-	/* Lets code that is ours (arena, gates, displaced originals) be unwound: fills the
-	 * caller's frame rule; NULL when there is none. Returns false: not ours. */
-	bool (*own_code)(void *ctx, ug_raddr_t pc, struct ug_own_frame *ret);
+	/*
+	 * Lets code without unwind tables that is ours (gates, displaced originals) be unwound:
+	 * fills the frame rule. `exact`: the thread, or what a signal has interrupted, stands
+	 * there; else pc is the byte before a return address, and only code that makes calls may
+	 * have one. Returns false: not ours, or not there. NULL: there is no such code.
+	 */
+	bool (*own_code)(void *ctx, ug_raddr_t pc, bool exact, struct ug_own_frame *ret);
 	/* For people: the name of a PC in our own code; false: not ours. May be NULL. */
 	bool (*own_name)(void *ctx, ug_raddr_t pc, char *buf, size_t size);
 	void *own_ctx;

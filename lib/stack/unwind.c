@@ -100,9 +100,11 @@ static size_t indirect_call_len(const uint8_t *b)
 bool ug_call_before(const struct ug_object *obj, ug_raddr_t ret)
 {
 	uint8_t b[8] = { 0 };	/* one spare: the SIB byte is looked at before the length is known */
+	size_t have = 7;
 
-	if (ug_object_read_file(obj, ret - 7, b, 7, NULL) < 0)
-		return false;
+	/* At the very beginning of the text there are fewer. */
+	while (have && ug_object_read_file(obj, ret - have, b + 7 - have, have, NULL) < 0)
+		have--;
 	if (b[2] == 0xe8)
 		return true;
 	for (size_t n = 2; n <= 7; n++)
@@ -384,6 +386,8 @@ static struct ug_object *text_object(struct unwind *u, ug_raddr_t lookup)
 {
 	struct ug_object *obj = ug_objects_find(u->ctx->objects, lookup);
 
+	if (!obj && u->ctx->own)
+		obj = ug_objects_find(u->ctx->own, lookup);
 	return obj && ug_object_is_text(obj, lookup, 1) ? obj : NULL;
 }
 
@@ -402,7 +406,7 @@ static enum step step(struct unwind *u)
 	struct ug_object *obj;
 	bool called;
 
-	if (u->ctx->own_code && u->ctx->own_code(u->ctx->own_ctx, lookup, &own))
+	if (u->ctx->own_code && u->ctx->own_code(u->ctx->own_ctx, lookup, u->exact, &own))
 		return own.same_as ? step_same_as(u, own.same_as) : step_fixed(u, own.cfa_offset);
 	obj = text_object(u, lookup);
 	called = obj && !u->exact && ug_call_before(obj, pc);

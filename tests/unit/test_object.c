@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
@@ -22,6 +23,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "object/code.h"
 #include "object/internal.h"
 
 #define MAX_FACTS 32
@@ -660,6 +662,78 @@ static void test_daemons(void **state)
 	check_daemon("/usr/bin/memcached", 200);
 }
 
+/* ---- code that no file was mapped for ---- */
+
+/* One CIE and one FDE: 16 bytes of code at +16, whose return address is 24 above rsp. */
+static const uint8_t code_tables[] = {
+	0x14, 0, 0, 0, 0, 0, 0, 0, 1, 'z', 'R', 0, 1, 0x78, 16, 1, 0x1b, 0x0c, 7, 24, 0x90, 1, 0, 0,
+	0x10, 0, 0, 0, 0x1c, 0, 0, 0, 0xd0, 0xff, 0xff, 0xff, 0x10, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0,
+};
+
+#define CODE_AT 0x7f0000000000ull
+
+static struct ug_code code_example(uint8_t *bytes, size_t len)
+{
+	static const struct ug_code_symbol symbols[] = {
+		{ "first", CODE_AT, 16 }, { "second", CODE_AT + 16, 16 },
+	};
+
+	memset(bytes, 0x90, len);
+	memcpy(bytes + 32, code_tables, sizeof(code_tables));
+	return (struct ug_code){
+		.name = "example", .start = CODE_AT, .bytes = bytes, .len = len, .text_len = 32,
+		.eh_frame = 32, .eh_frame_len = sizeof(code_tables), .symbols = symbols,
+		.nsymbols = UG_ARRAY_SIZE(symbols),
+	};
+}
+
+static void test_code(void **state)
+{
+	uint8_t bytes[128], b[4];
+	struct ug_code code = code_example(bytes, sizeof(bytes));
+	struct ug_object *obj;
+	Dwarf_Frame *frame;
+	Dwarf_Op *ops;
+	size_t n;
+
+	assert_int_equal(ug_object_of_code(&code, &obj, NULL), 0);
+	assert_int_equal(ug_object_cfi(obj, NULL), 0);
+	assert_int_equal(ug_object_symtab(obj, NULL), 0);
+	assert_string_equal(ug_symbol_by_addr(obj, CODE_AT + 31)->name, "second");
+	assert_true(ug_object_is_text(obj, CODE_AT + 31, 1));
+	assert_false(ug_object_is_text(obj, CODE_AT + 32, 1));
+	assert_int_equal(ug_object_read_file(obj, CODE_AT + 16, b, 4, NULL), 0);
+	assert_memory_equal(b, bytes + 16, 4);
+	assert_null(ug_cfi_fde(obj, CODE_AT + 15));
+	assert_int_equal(ug_cfi_fde(obj, CODE_AT + 16)->end, CODE_AT + 32);
+	frame = ug_cfi_frame(obj, CODE_AT + 20);
+	assert_non_null(frame);
+	assert_int_equal(dwarf_frame_cfa(frame, &ops, &n), 0);
+	assert_int_equal(ops[0].number2, 24);
+	free(frame);
+	ug_object_close(obj);
+}
+
+static void test_code_refused(void **state)
+{
+	uint8_t bytes[128];
+	struct ug_code code = code_example(bytes, sizeof(bytes)), bad;
+	struct ug_object *obj;
+
+	bad = code, bad.start++;
+	assert_int_equal(ug_object_of_code(&bad, &obj, NULL), -UG_E_BAD_ELF);
+	bad = code, bad.eh_frame = 128 - sizeof(code_tables) + 1;
+	assert_int_equal(ug_object_of_code(&bad, &obj, NULL), -UG_E_BAD_ELF);
+	bad = code, bad.eh_frame_len = ~0ul;
+	assert_int_equal(ug_object_of_code(&bad, &obj, NULL), -UG_E_BAD_ELF);
+	bad = code, bad.text_len = 129;
+	assert_int_equal(ug_object_of_code(&bad, &obj, NULL), -UG_E_BAD_ELF);
+	bad = code, bad.start = UG_USER_END & ~4095ul;
+	bad.len = bad.text_len = 8192;
+	assert_int_equal(ug_object_of_code(&bad, &obj, NULL), -UG_E_BAD_ELF);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -679,6 +753,8 @@ int main(void)
 		cmocka_unit_test(test_clone_names),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_cfi_of_process),
+		cmocka_unit_test(test_code),
+		cmocka_unit_test(test_code_refused),
 		cmocka_unit_test(test_daemons),
 	};
 

@@ -378,7 +378,7 @@ struct own {
 	struct ug_symbol sym;
 };
 
-static bool own_code(void *ctx, ug_raddr_t pc, struct ug_own_frame *ret)
+static bool own_code(void *ctx, ug_raddr_t pc, bool exact, struct ug_own_frame *ret)
 {
 	struct own *o = ctx;
 
