@@ -11,8 +11,9 @@
  * A thread that has not run since its last failed check is not stopped again: the verdict
  * stands, and each stop would restart its timeout (design review, B2).
  *
- * Pointers are worked off in slices, each with one listing of the threads, so that the cost
- * of a round grows with the number of threads and not with its square.
+ * Pointers are worked off in slices, each with one listing of the threads. A slice lasts about
+ * as long as its listing takes, so that the cost of a round grows with the number of threads
+ * and not with its square: of 5000 threads one listing takes far longer than looking at a few.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,8 +26,8 @@
 /* Listings of threads until nothing new turns up; a thread storm may outrun us. */
 #define MAX_ROUNDS 32
 
-/* How long threads are gathered that are then held together. */
-#define SLICE_NS UINT64_C(2000000)
+/* How long threads are gathered that are then held together; longer where listing them is. */
+#define SLICE_MIN_NS UINT64_C(2000000)
 
 static bool asleep(const struct ug_task *task)
 {
@@ -121,10 +122,19 @@ static int by_pointer(const void *a, const void *b)
 	return x->pointer < y->pointer ? -1 : x->pointer > y->pointer;
 }
 
+static int list_tasks(struct ug_run *run, struct ug_tasks *tasks, struct ug_error *err)
+{
+	uint64_t began = ug_now_ns();
+	int r = ug_tasks_list(&run->t->proc, tasks, err);
+
+	run->listing_ns = ug_now_ns() - began;
+	return r;
+}
+
 static int mark_listed(struct ug_run *run, struct ug_error *err)
 {
 	struct ug_tasks tasks = { 0 };
-	int r = ug_tasks_list(&run->t->proc, &tasks, err);
+	int r = list_tasks(run, &tasks, err);
 
 	if (r < 0)
 		return r;
@@ -281,7 +291,7 @@ static bool settled(struct round *rd, const struct ug_task *task)
 static int stop_rest(struct round *rd, struct ug_error *err)
 {
 	struct ug_tasks tasks = { 0 };
-	int added = 0, r = ug_tasks_list(&rd->run->t->proc, &tasks, err);
+	int added = 0, r = list_tasks(rd->run, &tasks, err);
 
 	for (size_t i = 0; r == 0 && i < tasks.n; i++) {
 		if (ug_task_skipped(&tasks.v[i]) || settled(rd, &tasks.v[i]))
@@ -328,7 +338,8 @@ static int switch_slice(struct round *rd, struct ug_error *err)
  */
 static int fill_slice(struct round *rd, size_t *at, struct ug_error *err)
 {
-	uint64_t end = ug_now_ns() + SLICE_NS;
+	uint64_t listing = rd->run->listing_ns;
+	uint64_t end = ug_now_ns() + (listing > SLICE_MIN_NS ? listing : SLICE_MIN_NS);
 	int r = 0;
 
 	while (r == 0 && *at < rd->groups.n && ug_now_ns() < end) {

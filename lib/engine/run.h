@@ -51,6 +51,7 @@ struct ug_run {
 	unsigned int attempts;
 	uint64_t slices;		/* counted, so that each has a number */
 	uint64_t round_ns;		/* how long the last round of attempts took */
+	uint64_t listing_ns;		/* and the last listing of the threads */
 };
 
 int ug_run_init(struct ug_run *run, struct ug_target *t, uint32_t trans_id,
