@@ -153,36 +153,52 @@ void bench_stop(struct bench_victim *v)
 
 /* ---- patches ---- */
 
+#define PATCHES_MAX 128
+
 static char patch_dir[64];
-static char patch_files[8][96];
+static char patch_files[PATCHES_MAX][96];
 static unsigned int npatch_files;
+
+static void source_path(char path[static 96])
+{
+	snprintf(path, 96, "%s/patch.c", patch_dir);
+}
 
 static void remove_patches(void)
 {
+	char path[96];
+
 	for (unsigned int i = 0; i < npatch_files; i++)
 		unlink(patch_files[i]);
+	source_path(path);
+	unlink(path);
 	rmdir(patch_dir);
+}
+
+static void make_patch_dir(void)
+{
+	if (patch_dir[0])
+		return;
+	snprintf(patch_dir, sizeof(patch_dir), "/tmp/ugraft-bench-XXXXXX");
+	if (!mkdtemp(patch_dir))
+		bench_die("mkdtemp: %s", strerror(errno));
+	atexit(remove_patches);
 }
 
 static char *patch_file(void)
 {
 	char *file = patch_files[npatch_files];
 
-	if (npatch_files == sizeof(patch_files) / sizeof(patch_files[0]))
+	if (npatch_files == PATCHES_MAX)
 		bench_die("too many patches");
-	if (!patch_dir[0]) {
-		snprintf(patch_dir, sizeof(patch_dir), "/tmp/ugraft-bench-XXXXXX");
-		if (!mkdtemp(patch_dir))
-			bench_die("mkdtemp: %s", strerror(errno));
-		atexit(remove_patches);
-	}
+	make_patch_dir();
 	snprintf(file, sizeof(patch_files[0]), "%s/%u.ugp", patch_dir, npatch_files++);
 	return file;
 }
 
-const char *bench_build(const char *source, const char *name)
+static const char *build(const char *path, const char *name)
 {
-	char target[PATH_MAX], path[PATH_MAX];
+	char target[PATH_MAX];
 	const char *target_path = beside(name, target);
 	static struct ug_build_report report;
 	struct ug_error err = { 0 };
@@ -191,10 +207,41 @@ const char *bench_build(const char *source, const char *name)
 		.source = path, .targets = &target_path, .ntargets = 1, .output = output,
 	};
 
-	snprintf(path, sizeof(path), "%s/%s", BENCH_SOURCE, source);
 	if (ug_build_source(&opts, &report, &err) < 0)
 		bench_die("building %s: %s\n%s", path, err.message, report.compiler_output);
 	return output;
+}
+
+const char *bench_build(const char *source, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", BENCH_SOURCE, source);
+	return build(path, name);
+}
+
+FILE *bench_write(void)
+{
+	char path[96];
+	FILE *f;
+
+	make_patch_dir();
+	source_path(path);
+	f = fopen(path, "we");
+	if (!f)
+		bench_die("%s: %s", path, strerror(errno));
+	fprintf(f, "#include <ugraft/patch.h>\n");
+	return f;
+}
+
+const char *bench_build_text(FILE *source, const char *name)
+{
+	char path[96];
+
+	if (fclose(source) != 0)
+		bench_die("writing a patch: %s", strerror(errno));
+	source_path(path);
+	return build(path, name);
 }
 
 void bench_load(struct bench_victim *v, const char *file, const struct ug_opts *opts,

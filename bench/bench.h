@@ -48,6 +48,9 @@ void bench_stop(struct bench_victim *v);
 
 /* Build bench/SOURCE for the victim `name`; the path of the .ugp, removed at exit. */
 const char *bench_build(const char *source, const char *name);
+/* The same for a source that is written on the spot: bench_write, print to it, bench_build_text. */
+FILE *bench_write(void);
+const char *bench_build_text(FILE *source, const char *name);
 
 /* Load and unload; they end the program unless the outcome is the one given. */
 void bench_load(struct bench_victim *v, const char *file, const struct ug_opts *opts,
@@ -95,7 +98,7 @@ struct bench_table {
 		char what[96];
 		double value, limit;
 		const char *unit;
-	} budgets[8];
+	} budgets[16];
 };
 
 void bench_table_init(struct bench_table *t, const char *name);
