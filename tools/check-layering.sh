@@ -9,7 +9,7 @@
 set -eu
 
 # Lower to higher; a layer may use itself and everything before it.
-layers="base process object inject stack text patchfile engine"
+layers="base process object inject stack text patchfile engine job"
 
 # allowed DIR: what a directory may include, one a line; rt/abi stands for rt/*_abi.h.
 allowed()
