@@ -43,6 +43,7 @@ struct cli {
 	bool help;
 	bool version;
 
+	bool tree;			/* PROC means its descendants, too */
 	const char *patch;		/* wait, reverse, force: whose transition it must be */
 	bool accept_inconsistency;	/* force */
 
@@ -82,6 +83,7 @@ enum {
 	TAKES_FORCE = 1 << 6,
 	TAKES_ON_TIMEOUT = 1 << 7,
 	TAKES_NO_WAIT = 1 << 8,
+	TAKES_TREE = 1 << 9,
 	TAKES_TIMEOUT = TAKES_TIME | TAKES_ON_TIMEOUT | TAKES_NO_WAIT,
 };
 

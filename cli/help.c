@@ -28,7 +28,8 @@ static void print_options(const struct verb *verb)
 
 static const char procs_text[] =
 	"\nPROC is a PID, name:GLOB (the command or program name), exe:/PATH (everyone who runs\n"
-	"that program), or all (every process the verb applies to).\n";
+	"that program), unit:NAME (a systemd unit), cgroup:/PATH (a control group and those below\n"
+	"it), or all (every process the verb applies to).\n";
 
 void help_program(void)
 {
@@ -138,7 +139,7 @@ static const char completion_code[] =
 	"\tfile) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ;;\n"
 	"\tpatch) mapfile -t COMPREPLY < <(compgen -W \"$(ugraft list 2>/dev/null |\n"
 	"\t\tawk 'NR > 1 { print $3 }' | sort -u)\" -- \"$cur\") ;;\n"
-	"\tproc) mapfile -t COMPREPLY < <(compgen -W \"all name: exe: $(cd /proc && echo [0-9]*)\" \\\n"
+	"\tproc) mapfile -t COMPREPLY < <(compgen -W \"all name: exe: unit: cgroup:/ $(cd /proc && echo [0-9]*)\" \\\n"
 	"\t\t-- \"$cur\")\n"
 	"\t\t[[ ${COMPREPLY[0]} == *: ]] && compopt -o nospace ;;\n"
 	"\tesac\n"

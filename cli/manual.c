@@ -66,7 +66,8 @@ void manual_verb(const struct verb *verb)
 	put_head(verb);
 	if (verb->first == OPERAND_PROC || verb->rest == OPERAND_PROC)
 		puts(".PP\nPROC is a PID, name:GLOB (the command or program name), exe:/PATH\n"
-		     "(everyone who runs that program), or all (every process the verb applies to).");
+		     "(everyone who runs that program), unit:NAME (a systemd unit), cgroup:/PATH (a control\n"
+		     "group and those below it), or all (every process the verb applies to).");
 	puts(".SH OPTIONS");
 	for (const struct option_def *def = option_defs; def->name; def++)
 		if (option_known(def, verb))

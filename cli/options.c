@@ -7,7 +7,7 @@
 #include "message.h"
 #include "text.h"
 
-#define MAX_OPTIONS 48
+#define MAX_OPTIONS 64
 #define LONG_BASE 256	/* above every letter */
 
 static bool set_timeout(struct cli *cli, const char *arg)
@@ -33,6 +33,12 @@ static bool set_on_timeout(struct cli *cli, const char *arg)
 static bool set_no_wait(struct cli *cli, const char *arg)
 {
 	cli->flags |= UG_OPT_NO_WAIT;
+	return true;
+}
+
+static bool set_tree(struct cli *cli, const char *arg)
+{
+	cli->tree = true;
 	return true;
 }
 
@@ -229,6 +235,8 @@ const struct option_def option_defs[] = {
 	  "return as soon as the transition runs; 'ugraft wait' completes it", NULL, set_no_wait },
 	{ "max-pause", 0, "TIME", false, TAKES_PAUSE,
 	  "the longest stop of the whole process, as 10ms or 500us", NULL, set_max_pause },
+	{ "tree", 0, NULL, false, TAKES_TREE,
+	  "each PROC with all its descendants, also those born meanwhile", NULL, set_tree },
 	{ "suspend-seccomp", 0, NULL, false, TAKES_CHANGE,
 	  "lift seccomp while working; if ugraft is killed then, the target may be too", NULL,
 	  set_suspend_seccomp },

@@ -7,55 +7,48 @@
 #include "message.h"
 #include "text.h"
 
-static const char *const names[RESULT_STATES] = {
-	[RESULT_APPLIED] = "applied",
-	[RESULT_ALREADY] = "already",
-	[RESULT_NOT_APPLICABLE] = "not-applicable",
-	[RESULT_PENDING] = "pending",
-	[RESULT_REFUSED] = "refused",
-	[RESULT_FAILED] = "failed",
-	[RESULT_GONE] = "gone",
-};
-
-const char *result_name(enum result_state state)
-{
-	return names[state];
-}
-
-static enum result_state state_of(int rc, const struct ug_report *report)
-{
-	if (rc >= 0)
-		return report->outcome == UG_ALREADY ? RESULT_ALREADY :
-		       report->outcome == UG_PENDING ? RESULT_PENDING : RESULT_APPLIED;
-	if (rc == -UG_E_EXISTS)
-		return RESULT_ALREADY;
-	if (rc == -UG_E_GONE || rc == -ESRCH)
-		return RESULT_GONE;
-	if (rc == -UG_E_NO_OBJECT || rc == -UG_E_NO_PATCH || rc == -UG_E_NO_TRANSITION)
-		return RESULT_NOT_APPLICABLE;
-	return ug_error_exit(rc) == UG_EXIT_REFUSED ? RESULT_REFUSED : RESULT_FAILED;
-}
-
-struct result *results_add(struct results *r, const struct target *target, int rc,
-			   const struct ug_report *report, const struct ug_error *err,
-			   const struct progress *progress)
+static struct result *append(struct results *r, enum ug_result state)
 {
 	struct result *one;
 
 	r->v = xrealloc(r->v, r->n + 1, sizeof(*r->v));
 	one = &r->v[r->n++];
 	memset(one, 0, sizeof(*one));
+	one->state = state;
+	r->count[state]++;
+	return one;
+}
+
+struct result *results_add(struct results *r, const struct target *target, int rc,
+			   const struct ug_report *report, const struct ug_error *err,
+			   const struct progress *progress)
+{
+	struct result *one = append(r, ug_result_of(rc, report));
+
 	one->target = *target;
-	one->state = state_of(rc, report);
 	if (rc < 0)
 		one->err = *err;
 	else
 		one->report = *report;
-	one->exit_code = one->state == RESULT_PENDING ? UG_EXIT_PENDING : ug_error_exit(rc);
+	one->exit_code = one->state == UG_RESULT_PENDING ? UG_EXIT_PENDING : ug_error_exit(rc);
 	if (one->exit_code == UG_EXIT_PENDING && progress && progress->any)
 		one->blockers = progress->last;
-	r->count[one->state]++;
 	return one;
+}
+
+void results_add_member(struct results *r, const struct ug_member *member)
+{
+	struct result *one = append(r, member->result);
+
+	one->target.pid = member->pid;
+	memcpy(one->target.comm, member->comm, sizeof(one->target.comm));
+	one->round = member->round;
+	one->report = member->report;
+	one->err = member->err;
+	one->exit_code = member->result == UG_RESULT_PENDING ? UG_EXIT_PENDING :
+							       ug_error_exit(member->err.code);
+	if (one->exit_code == UG_EXIT_PENDING)
+		one->blockers = member->blockers;
 }
 
 void results_free(struct results *r)
@@ -67,7 +60,7 @@ void results_free(struct results *r)
 static bool counts(const struct result *one)
 {
 	return one->target.named ||
-	       (one->state != RESULT_GONE && one->state != RESULT_NOT_APPLICABLE);
+	       (one->state != UG_RESULT_GONE && one->state != UG_RESULT_NOT_APPLICABLE);
 }
 
 int results_exit(const struct results *r)
@@ -140,8 +133,10 @@ static json_t *result_json(const struct result *one)
 
 	json_object_set_new(o, "pid", json_integer(one->target.pid));
 	json_object_set_new(o, "comm", json_clean(one->target.comm));
-	json_object_set_new(o, "result", json_string(result_name(one->state)));
+	json_object_set_new(o, "result", json_string(ug_result_name(one->state)));
 	json_object_set_new(o, "exit", json_integer(one->exit_code));
+	if (one->round)
+		json_object_set_new(o, "round", json_integer(one->round));
 	if (one->err.code < 0)
 		json_object_set_new(o, "error", error_json(&one->err));
 	else
@@ -165,8 +160,8 @@ json_t *results_summary_json(const struct results *r)
 	json_t *o = json_object();
 
 	json_object_set_new(o, "targets", json_integer((json_int_t)r->n));
-	for (int i = 0; i < RESULT_STATES; i++)
-		json_object_set_new(o, names[i], json_integer(r->count[i]));
+	for (int i = 0; i < UG_RESULTS; i++)
+		json_object_set_new(o, ug_result_name((enum ug_result)i), json_integer(r->count[i]));
 	return o;
 }
 
@@ -175,10 +170,10 @@ char *results_summary(const struct results *r)
 	char *s = xstrdup(text_count(r->n, "target"));
 	const char *sep = ": ";
 
-	for (int i = 0; i < RESULT_STATES; i++) {
+	for (int i = 0; i < UG_RESULTS; i++) {
 		cli_autofree char *before = s;
 
-		s = r->count[i] ? xasprintf("%s%s%u %s", before, sep, r->count[i], names[i]) :
+		s = r->count[i] ? xasprintf("%s%s%u %s", before, sep, r->count[i], ug_result_name((enum ug_result)i)) :
 				  xstrdup(before);
 		if (r->count[i])
 			sep = ", ";

@@ -21,22 +21,13 @@
 
 #include "progress.h"
 #include "targets.h"
-
-enum result_state {
-	RESULT_APPLIED,
-	RESULT_ALREADY,
-	RESULT_NOT_APPLICABLE,
-	RESULT_PENDING,
-	RESULT_REFUSED,
-	RESULT_FAILED,
-	RESULT_GONE,
-	RESULT_STATES
-};
+#include "ugraft/job.h"
 
 struct result {
 	struct target target;
-	enum result_state state;
+	enum ug_result state;
 	int exit_code;
+	unsigned int round;		/* of a job: the look that found it; else 0 */
 	struct ug_report report;	/* when state is APPLIED, ALREADY or PENDING */
 	struct ug_error err;		/* otherwise */
 	struct ug_progress blockers;	/* the last ones seen, when not completed */
@@ -45,15 +36,15 @@ struct result {
 struct results {
 	struct result *v;
 	size_t n;
-	unsigned int count[RESULT_STATES];
+	unsigned int count[UG_RESULTS];
 };
-
-const char *result_name(enum result_state state);
 
 /* Sort a call's return value into a state and exit code; adds to the list. */
 struct result *results_add(struct results *r, const struct target *target, int rc,
 			   const struct ug_report *report, const struct ug_error *err,
 			   const struct progress *progress);
+/* The same for a member of a job, which was found, not named. */
+void results_add_member(struct results *r, const struct ug_member *member);
 void results_free(struct results *r);
 
 int results_exit(const struct results *r);

@@ -17,7 +17,7 @@
 
 #define DELETED " (deleted)"
 
-enum kind { BY_PID, BY_NAME, BY_EXE, BY_FILTER };
+enum kind { BY_PID, BY_NAME, BY_EXE, BY_FILTER, BY_UNIT, BY_CGROUP };
 
 struct selector {
 	enum kind kind;
@@ -103,9 +103,17 @@ static int matches(const struct selector *sel, pid_t pid)
 	case BY_FILTER:
 		return sel->filter(pid, sel->ctx);
 	case BY_PID:
+	case BY_UNIT:
+	case BY_CGROUP:
 		break;
 	}
 	return 0;
+}
+
+static void add_scope(struct targets *t, enum ug_scope_kind kind, pid_t pid, const char *name)
+{
+	t->scopes = xrealloc(t->scopes, t->nscopes + 1, sizeof(*t->scopes));
+	t->scopes[t->nscopes++] = (struct ug_scope){ .kind = kind, .pid = pid, .name = name };
 }
 
 static void add(struct targets *t, pid_t pid, bool named)
@@ -121,6 +129,28 @@ static void add(struct targets *t, pid_t pid, bool named)
 	t->v[t->n].named = named;
 	read_comm(pid, t->v[t->n].comm, sizeof(t->v[t->n].comm));
 	t->n++;
+}
+
+static void add_root(struct targets *t, pid_t pid, bool named)
+{
+	add(t, pid, named);
+	add_scope(t, t->tree ? UG_SCOPE_TREE : UG_SCOPE_PROCESS, pid, NULL);
+}
+
+/* The processes of the scopes from `first` on, as they are now. */
+static int add_found(struct targets *t, size_t first, struct ug_error *err)
+{
+	struct ug_found *found;
+	size_t n;
+	int rc = ug_scope_find(t->scopes + first, t->nscopes - first, &found, &n, err);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++)
+		if (!found[i].ended)
+			add(t, found[i].pid, false);
+	free(found);
+	return (int)n;
 }
 
 static bool parse_pid(const char *s, pid_t *ret)
@@ -167,7 +197,7 @@ static size_t scan(struct targets *t, const struct selector *sel)
 			t->unreadable++;
 		if (rc <= 0)
 			continue;
-		add(t, pid, false);
+		add_root(t, pid, false);
 		found++;
 	}
 	closedir(dir);
@@ -191,29 +221,67 @@ static int make_selector(struct selector *sel, const char *arg, target_filter fi
 		sel->kind = BY_EXE;
 		sel->arg = arg + 4;
 		sel->have_st = stat(sel->arg, &sel->st) == 0;
+	} else if (strncmp(arg, "unit:", 5) == 0 && arg[5] && !strchr(arg, '/')) {
+		sel->kind = BY_UNIT;
+		sel->arg = arg + 5;
+	} else if (strncmp(arg, "cgroup:/", 8) == 0) {
+		sel->kind = BY_CGROUP;
+		sel->arg = arg + 7;
 	} else if (parse_pid(arg, &pid)) {
 		sel->kind = BY_PID;
 		sel->arg = arg;
 	} else {
-		return usage_error(err, "'%s' is not a process: give a PID, name:GLOB, "
-				   "exe:/PATH or all", arg);
+		return usage_error(err, "'%s' is not a process: give a PID, name:GLOB, exe:/PATH, "
+				   "unit:NAME, cgroup:/PATH or all", arg);
 	}
+	return 0;
+}
+
+static int resolve_group(struct targets *t, const struct selector *sel, struct ug_error *err)
+{
+	bool unit = sel->kind == BY_UNIT;
+	int rc;
+
+	t->as_job = true;
+	add_scope(t, unit ? UG_SCOPE_UNIT : UG_SCOPE_CGROUP, 0, sel->arg);
+	rc = add_found(t, t->nscopes - 1, err);
+	if (rc == 0)
+		return set_error(err, -ESRCH, "no process is in %s '%s'", unit ? "unit" : "control group",
+				 sel->arg);
+	return rc < 0 ? rc : 0;
+}
+
+static int resolve_one(struct targets *t, char *arg, target_filter filter, const void *ctx,
+		       struct ug_error *err)
+{
+	struct selector sel;
+	pid_t pid;
+
+	if (make_selector(&sel, arg, filter, ctx, err))
+		return err->code;
+	if (sel.kind == BY_UNIT || sel.kind == BY_CGROUP)
+		return resolve_group(t, &sel, err);
+	if (sel.kind == BY_PID && parse_pid(arg, &pid))
+		add_root(t, pid, true);
+	else if (scan(t, &sel) == 0 && sel.kind != BY_FILTER)
+		return set_error(err, -ESRCH, "no process matches '%s'", arg);
 	return 0;
 }
 
 int targets_resolve(struct targets *ret, char **args, int nargs, target_filter filter,
 		    const void *ctx, struct ug_error *err)
 {
+	ret->as_job = ret->tree;
 	for (int i = 0; i < nargs; i++) {
-		struct selector sel;
-		pid_t pid;
+		int rc = resolve_one(ret, args[i], filter, ctx, err);
 
-		if (make_selector(&sel, args[i], filter, ctx, err))
-			return err->code;
-		if (sel.kind == BY_PID && parse_pid(args[i], &pid))
-			add(ret, pid, true);
-		else if (scan(ret, &sel) == 0 && sel.kind != BY_FILTER)
-			return set_error(err, -ESRCH, "no process matches '%s'", args[i]);
+		if (rc < 0)
+			return rc;
+	}
+	if (ret->tree && ret->nscopes) {
+		int rc = add_found(ret, 0, err);
+
+		return rc < 0 ? rc : 0;
 	}
 	return 0;
 }
@@ -228,6 +296,7 @@ char *target_label(const struct cli *cli, const struct target *target)
 void targets_free(struct targets *t)
 {
 	free(t->v);
+	free(t->scopes);
 	memset(t, 0, sizeof(*t));
 }
 

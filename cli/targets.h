@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* From PROC arguments (PID, name:GLOB, exe:PATH, all) to a list of processes. */
+/*
+ * From PROC arguments (PID, name:GLOB, exe:PATH, unit:NAME, cgroup:PATH, all) to processes: those
+ * that are there now, and the scopes by which a job finds those that come later.
+ */
 #ifndef UG_CLI_TARGETS_H
 #define UG_CLI_TARGETS_H
 
 #include "cli.h"
+#include "ugraft/job.h"
 
 struct target {
 	pid_t pid;
@@ -14,6 +18,10 @@ struct target {
 struct targets {
 	struct target *v;
 	size_t n;
+	struct ug_scope *scopes;
+	size_t nscopes;
+	bool tree;		/* set by the caller: --tree, descendants too */
+	bool as_job;		/* --tree, unit: or cgroup: processes may come that belong to it */
 	size_t unreadable;	/* candidates of `all` that could not be looked at */
 };
 
@@ -21,7 +29,7 @@ struct targets {
 typedef int (*target_filter)(pid_t pid, const void *ctx);
 
 /*
- * Each process once, in the order of the arguments. No match at all is an error
+ * *ret zeroed, but for `tree`. Each process once, in the order of the arguments. No match at all is an error
  * (UG_EXIT_ABSENT) unless only `all` was asked for. Returns 0 or negative with *err set.
  */
 int targets_resolve(struct targets *ret, char **args, int nargs, target_filter filter,

@@ -58,6 +58,7 @@ static json_t *blocking_json(const struct ug_blocking *b)
 struct asking {
 	const struct cli *cli;
 	json_t *found;
+	size_t answers;
 	int exit_code;
 };
 
@@ -65,6 +66,9 @@ static void failed(struct asking *a, const struct target *target, const struct u
 {
 	int code = error_exit(err);
 
+	/* Of a tree or a unit most have no transition, and some have gone. */
+	if (!target->named && code == UG_EXIT_ABSENT)
+		return;
 	a->exit_code = a->exit_code && a->exit_code != code ? UG_EXIT_PARTIAL : code;
 	if (a->cli->json) {
 		json_t *o = json_object();
@@ -89,6 +93,7 @@ static void ask_one(struct asking *a, const struct target *target)
 		failed(a, target, &err);
 		return;
 	}
+	a->answers++;
 	if (a->cli->json)
 		json_array_append_new(a->found, blocking_json(b));
 	else
@@ -98,7 +103,7 @@ static void ask_one(struct asking *a, const struct target *target)
 
 int verb_blocking(struct cli *cli)
 {
-	struct targets targets = { 0 };
+	struct targets targets = { .tree = cli->tree };
 	struct asking a = { .cli = cli };
 	struct ug_error err;
 
@@ -115,7 +120,7 @@ int verb_blocking(struct cli *cli)
 		json_object_set(root, "processes", a.found);
 		json_object_set_new(root, "exit", json_integer(a.exit_code));
 		print_document(cli, root);
-	} else if (!targets.n && cli->verbosity >= 0) {
+	} else if (!a.answers && !a.exit_code && cli->verbosity >= 0) {
 		message(cli, "no transition is running in any process");
 	}
 	json_decref(a.found);

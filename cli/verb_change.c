@@ -5,28 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "change.h"
 #include "message.h"
 #include "result.h"
 #include "targets.h"
 #include "text.h"
 
-struct change {
-	const char *operand;		/* patch file or patch name; NULL: none */
-	const char *done;		/* "loaded", ... */
-	bool things;			/* recover: it counts what it finished, not functions */
-	const char *already;
-	target_filter filter;		/* what `all` means */
-	const char *none;		/* said when that is nobody; NULL: then there is nothing to do */
-	int (*call)(pid_t pid, const char *operand, const struct ug_opts *opts,
-		    struct ug_report *report, struct ug_error *err);
-};
-
-/* Set by the handler, read by the library: back out, then return. A second signal kills. */
-static volatile int cancelled;
+volatile int change_cancelled;
 
 static void on_signal(int signo)
 {
-	cancelled = 1;
+	change_cancelled = 1;
 }
 
 static void catch_signals(void)
@@ -53,11 +42,11 @@ static void print_report(const struct change *change, const struct result *one,
 {
 	const struct ug_report *rep = &one->report;
 
-	if (one->state == RESULT_ALREADY) {
+	if (one->state == UG_RESULT_ALREADY) {
 		printf("%s: %s\n", who, change->already);
 		return;
 	}
-	printf("%s: %s", who, one->state == RESULT_PENDING ? "pending" : change->done);
+	printf("%s: %s", who, one->state == UG_RESULT_PENDING ? "pending" : change->done);
 	if (change->things)
 		printf(", %s finished or rolled back", text_count(rep->recovered, "thing"));
 	else
@@ -103,11 +92,11 @@ static void print_result(const struct cli *cli, const struct change *change,
 	if (alone)	/* the sentence names the process itself */
 		message(cli, "%s", why);
 	else
-		message(cli, "%s: %s: %s", who, result_name(one->state), why);
+		message(cli, "%s: %s: %s", who, ug_result_name(one->state), why);
 	print_blockers(cli, &one->blockers);
 }
 
-static void on_log(int level, const char *line, void *ctx)
+void change_log(int level, const char *line, void *ctx)
 {
 	const struct progress *progress = ctx;
 
@@ -126,11 +115,11 @@ static void change_one(const struct cli *cli, const struct change *change,
 	int rc;
 
 	progress_start(&progress, cli, alone ? NULL : label);
-	opts.log = on_log;
+	opts.log = change_log;
 	opts.progress = progress_update;
 	opts.ctx = &progress;
-	opts.cancel = &cancelled;
-	if (cancelled)
+	opts.cancel = &change_cancelled;
+	if (change_cancelled)
 		rc = set_error(&err, -UG_E_INTERRUPTED, "interrupted before it was tried");
 	else
 		rc = change->call(target->pid, change->operand, &opts, &report, &err);
@@ -140,10 +129,18 @@ static void change_one(const struct cli *cli, const struct change *change,
 		print_result(cli, change, one, alone);
 }
 
-static int finish(const struct cli *cli, const struct targets *targets,
-		  const struct results *results)
+static int exit_code(const struct results *results, bool settled)
 {
 	int code = results_exit(results);
+
+	/* Whoever is known is as wanted; others came and came. */
+	return code == UG_EXIT_OK && !settled ? UG_EXIT_PENDING : code;
+}
+
+static int finish(const struct cli *cli, const struct targets *targets,
+		  const struct results *results, bool settled)
+{
+	int code = exit_code(results, settled);
 	cli_autofree char *summary = results_summary(results);
 
 	if (cli->json) {
@@ -151,13 +148,17 @@ static int finish(const struct cli *cli, const struct targets *targets,
 
 		json_object_set_new(root, "results", results_json(results));
 		json_object_set_new(root, "summary", results_summary_json(results));
+		if (targets->as_job)
+			json_object_set_new(root, "settled", json_boolean(settled));
 		json_object_set_new(root, "unreadable", json_integer((json_int_t)targets->unreadable));
 		json_object_set_new(root, "exit", json_integer(code));
 		print_document(cli, root);
 		return code;
 	}
-	if (targets->n > 1 && cli->verbosity >= 0)
+	if ((results->n > 1 || targets->as_job) && cli->verbosity >= 0)
 		printf("%s\n", summary);
+	if (!settled)
+		message(cli, "processes were still coming that had to be changed: do it again");
 	if (targets->unreadable)
 		message(cli, "%s could not be looked at for lack of permission",
 			text_count(targets->unreadable, "process"));
@@ -172,7 +173,7 @@ static int nothing_found(const struct cli *cli, const struct change *change,
 	struct ug_error err;
 
 	if (!change->none && !targets->unreadable)
-		return finish(cli, targets, &none);
+		return finish(cli, targets, &none, true);
 	if (targets->unreadable)
 		set_error(&err, -ESRCH, "%s (%s could not be looked at)",
 			  change->none ? change->none : "no process is patched",
@@ -182,25 +183,39 @@ static int nothing_found(const struct cli *cli, const struct change *change,
 	return fail(cli, &err);
 }
 
-static int run(const struct cli *cli, const struct change *change, char **args, int nargs,
-	       const void *filter_ctx)
+static int change_all(const struct cli *cli, const struct change *change,
+		      const struct targets *targets)
 {
-	struct targets targets = { 0 };
 	struct results results = { 0 };
+	bool settled = true;
 	struct ug_error err;
 	int code;
 
-	if (targets_resolve(&targets, args, nargs, change->filter, filter_ctx, &err) < 0) {
+	catch_signals();
+	if (targets->as_job && change_job(cli, change, targets, &results, &settled, &err) < 0) {
 		code = fail(cli, &err);
-	} else if (!targets.n) {
-		code = nothing_found(cli, change, &targets);
 	} else {
-		catch_signals();
-		for (size_t i = 0; i < targets.n; i++)
-			change_one(cli, change, &targets.v[i], targets.n == 1, &results);
-		code = finish(cli, &targets, &results);
+		for (size_t i = 0; !targets->as_job && i < targets->n; i++)
+			change_one(cli, change, &targets->v[i], targets->n == 1, &results);
+		code = finish(cli, targets, &results, settled);
 	}
 	results_free(&results);
+	return code;
+}
+
+static int run(const struct cli *cli, const struct change *change, char **args, int nargs,
+	       const void *filter_ctx)
+{
+	struct targets targets = { .tree = cli->tree };
+	struct ug_error err;
+	int code;
+
+	if (targets_resolve(&targets, args, nargs, change->filter, filter_ctx, &err) < 0)
+		code = fail(cli, &err);
+	else if (!targets.n)
+		code = nothing_found(cli, change, &targets);
+	else
+		code = change_all(cli, change, &targets);
 	targets_free(&targets);
 	return code;
 }
@@ -219,6 +234,7 @@ int verb_load(struct cli *cli)
 		.already = "already loaded",
 		.filter = target_is_applicable,
 		.none = "no process has an object of the builds the patch is for",
+		.verb = UG_JOB_LOAD,
 		.call = ug_load,
 	};
 	struct ug_error err;
@@ -239,6 +255,7 @@ int verb_unload(struct cli *cli)
 		.already = "not loaded",
 		.filter = target_has_patch,
 		.none = "no process has a patch of that name",
+		.verb = UG_JOB_UNLOAD,
 		.call = ug_unload,
 	};
 
@@ -246,16 +263,17 @@ int verb_unload(struct cli *cli)
 }
 
 /* wait, reverse, force: about a transition that is there already. */
-static int control(struct cli *cli, const char *done, const char *already,
+static int control(struct cli *cli, const char *done, enum ug_job_verb verb,
 		   int (*call)(pid_t pid, const char *operand, const struct ug_opts *opts,
 			       struct ug_report *report, struct ug_error *err))
 {
 	struct change change = {
 		.operand = cli->patch,
 		.done = done,
-		.already = already,
+		.already = "no transition is running",
 		.filter = target_in_transition,
 		.none = "no transition is running in any process",
+		.verb = verb,
 		.call = call,
 	};
 
@@ -264,12 +282,12 @@ static int control(struct cli *cli, const char *done, const char *already,
 
 int verb_wait(struct cli *cli)
 {
-	return control(cli, "complete", "no transition is running", ug_wait);
+	return control(cli, "complete", UG_JOB_WAIT, ug_wait);
 }
 
 int verb_reverse(struct cli *cli)
 {
-	return control(cli, "reversed", "no transition is running", ug_reverse);
+	return control(cli, "reversed", UG_JOB_REVERSE, ug_reverse);
 }
 
 int verb_force(struct cli *cli)
@@ -281,7 +299,7 @@ int verb_force(struct cli *cli)
 			    "functions; say --i-accept-inconsistency, or try 'ugraft reverse'");
 		return fail(cli, &err);
 	}
-	return control(cli, "forced", "no transition is running", ug_force);
+	return control(cli, "forced", UG_JOB_FORCE, ug_force);
 }
 
 int verb_recover(struct cli *cli)
@@ -291,6 +309,7 @@ int verb_recover(struct cli *cli)
 		.things = true,
 		.already = "nothing to recover",
 		.filter = target_is_patched,
+		.verb = UG_JOB_RECOVER,
 		.call = call_recover,
 	};
 

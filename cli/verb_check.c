@@ -164,7 +164,7 @@ static int check_all(const struct cli *cli, const struct check_verb *verb,
 
 static int run(const struct cli *cli, const struct check_verb *verb, char **args, int nargs)
 {
-	struct targets targets = { 0 };
+	struct targets targets = { .tree = cli->tree };
 	struct ug_error err;
 	int code, rc;
 

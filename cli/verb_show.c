@@ -224,6 +224,8 @@ struct show {
 	struct table rows;
 	json_t *found;
 	size_t n;			/* answers */
+	size_t patched;			/* of them */
+	bool pending;			/* a transition runs in one of them */
 	int exit_code;
 };
 
@@ -266,6 +268,8 @@ static void show_one(struct show *show, const struct target *target)
 		return;
 	}
 	show->n++;
+	show->patched += st->npatches > 0;
+	show->pending |= st->in_transition;
 	if (show->cli->json)
 		json_array_append_new(show->found, status_json(st));
 	else if (show->what == SHOW_LIST)
@@ -296,6 +300,9 @@ static void show_end(struct show *show, const struct targets *targets)
 	}
 	if (!targets->n && cli->verbosity >= 0)
 		message(cli, "no process is patched");
+	if (targets->as_job && show->what == SHOW_STATUS && cli->verbosity >= 0)
+		printf("%s: %zu patched, %zu not%s\n", text_count(show->n, "process"), show->patched,
+		       show->n - show->patched, show->pending ? ", transitions still run" : "");
 	if (targets->unreadable && cli->verbosity > 0)
 		message(cli, "%s could not be looked at for lack of permission",
 			text_count(targets->unreadable, "process"));
@@ -306,7 +313,7 @@ static int show(const struct cli *cli, enum show_what what)
 	static char all[] = "all";
 	char *everything[] = { all };
 	struct show s = { .cli = cli, .what = what };
-	struct targets targets = { 0 };
+	struct targets targets = { .tree = cli->tree };
 	struct ug_error err;
 
 	if (targets_resolve(&targets, cli->nargs ? cli->args : everything,

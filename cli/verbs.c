@@ -3,7 +3,7 @@
 
 #include "cli.h"
 
-#define CHANGES (TAKES_PAUSE | TAKES_CHANGE)
+#define CHANGES (TAKES_PAUSE | TAKES_CHANGE | TAKES_TREE)
 
 const struct verb verbs[] = {
 	{ "load", "FILE PROC...", "put a patch into running processes",
@@ -34,20 +34,20 @@ const struct verb verbs[] = {
 	{ "blocking", "PROC...", "say which threads hold up a running transition",
 	  "Where each of them is, in which version of which function, called from where, since\n"
 	  "when, and what would help. The process is stopped once, as briefly as for a load.",
-	  TAKES_PAUSE, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_blocking },
+	  TAKES_PAUSE | TAKES_TREE, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_blocking },
 	{ "watch", "[PROC...]", "print what happens to processes, a JSON object a line",
 	  "Until interrupted. Without PROC: to every process that is patched.",
 	  0, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_watch },
 	{ "status", "[PROC...]", "say how processes are patched",
 	  "Without PROC: every process that is patched. With -v also the log kept in it.",
-	  0, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_status },
+	  TAKES_TREE, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_status },
 	{ "list", "[PROC...]", "list loaded patches, one line each",
 	  "Without PROC: of every process that is patched.",
-	  0, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_list },
+	  TAKES_TREE, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_list },
 	{ "log", "[PROC...]", "print the log that is kept in processes",
 	  "What was done to them, in the words of the kernel's livepatch, oldest first. It goes\n"
 	  "with the last patch. Without PROC: of every process that is patched.",
-	  0, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_log },
+	  TAKES_TREE, 0, -1, OPERAND_PROC, OPERAND_PROC, verb_log },
 	{ "info", "FILE", "say what a patch file contains", "",
 	  0, 1, 1, OPERAND_FILE, OPERAND_NONE, verb_info },
 	{ "plan", "FILE PROC...", "check whether a patch could be loaded, changing nothing",
@@ -56,7 +56,7 @@ const struct verb verbs[] = {
 	  TAKES_PAUSE | TAKES_CHANGE, 2, -1, OPERAND_FILE, OPERAND_PROC, verb_plan },
 	{ "verify", "PROC...", "compare a process's memory with its registry",
 	  "Whether the code in memory is what ugraft put there, and nothing of it is missing.",
-	  0, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_verify },
+	  TAKES_TREE, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_verify },
 	{ "recover", "PROC...", "finish or roll back what a killed ugraft left",
 	  "Also releases what was left mapped because a thread still executed it.",
 	  TAKES_TIMEOUT | CHANGES, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_recover },
