@@ -241,7 +241,7 @@ const struct option_def option_defs[] = {
 	  "lift seccomp while working; if ugraft is killed then, the target may be too", NULL,
 	  set_suspend_seccomp },
 	{ "no-short-transfers", 0, NULL, false, TAKES_CHANGE,
-	  "refuse when a blocking read or write could return short", NULL,
+	  "wait while a read or write could be cut short; refuse if it does not end", NULL,
 	  set_no_short_transfers },
 	{ "contexts", 0, "none", false, TAKES_CHANGE,
 	  "assert that the process has no suspended coroutines", "none", set_contexts },

@@ -88,7 +88,8 @@ enum ug_exit {
 	X(LTO, REFUSED, EOPNOTSUPP, "the object was compiled for link-time optimisation")          \
 	X(CHANGE, REFUSED, EINVAL, "the change cannot be made into a patch")                       \
 	X(IDENTITY, REFUSED, ENODEV, "the rebuilt program is not the one that runs")               \
-	X(DIFF, FAILED, EINVAL, "the diff does not apply, or is not used by the build")
+	X(DIFF, FAILED, EINVAL, "the diff does not apply, or is not used by the build")            \
+	X(TRANSFER, REFUSED, EAGAIN, "a thread is in a transfer which a stop could cut short")
 
 enum ug_error_code {
 	UG_E_FIRST = UG_E_BASE,

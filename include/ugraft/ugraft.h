@@ -62,7 +62,8 @@ typedef void (*ug_progress_fn)(const struct ug_progress *progress, void *ctx);
 
 enum ug_opt_flags {
 	UG_OPT_SUSPEND_SECCOMP = 1 << 0,	/* exception from G5, see ugraft(1) */
-	UG_OPT_NO_SHORT_TRANSFERS = 1 << 1,	/* refuse when a blocking transfer could return short */
+	UG_OPT_NO_SHORT_TRANSFERS = 1 << 1,	/* wait until no blocking transfer could return short,
+						 * refuse when the time is up: -UG_E_TRANSFER */
 	UG_OPT_KEEP_ON_TIMEOUT = 1 << 2,	/* leave the transition running instead of reversing it */
 	UG_OPT_CONTEXTS_NONE = 1 << 3,		/* the administrator asserts: no suspended contexts */
 	UG_OPT_NO_WAIT = 1 << 4,		/* return as soon as the transition runs (UG_PENDING);

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "engine/run.h"
+#include "engine/transfers.h"
 #include "text/gate.h"
 
 /* Listings of threads until nothing new turns up; a thread storm may outrun us. */
@@ -200,7 +201,7 @@ static bool worth_stopping(struct round *rd, const struct group *g)
 
 		if (!rec)
 			continue;
-		if (leave_alone(rd->run, rec))
+		if (leave_alone(rd->run, rec) || ug_transfers_spare(rd->run->t, rec->tid))
 			return false;
 		worth |= !has_not_run(rd->run, rec);
 	}

@@ -7,6 +7,7 @@
 
 #include "engine/prepare.h"
 #include "engine/session.h"
+#include "engine/transfers.h"
 
 /*
  * Somebody else's transition about this patch is there: the same direction is driven on, the
@@ -71,7 +72,9 @@ static int prepare_load(struct ug_target *t, struct ug_patch *patch, uint32_t *r
 		r = ug_match_init(&match, t, patch, err);
 	if (r < 0)
 		return r;
-	r = ug_prepare_load(t, &match, ret_id, err);
+	r = ug_transfers_await(t, err);
+	if (r == 0)
+		r = ug_prepare_load(t, &match, ret_id, err);
 	ug_match_deinit(&match);
 	return r;
 }
@@ -138,7 +141,9 @@ static int take_back(struct ug_target *t, const struct ug_operation *op, struct 
 		return ug_err(err, -UG_E_NO_PATCH, "patch '%s' is not loaded in process %d", op->what,
 			      op->pid);
 	t->report->functions = patch->patch->nfuncs;
-	r = ug_prepare_unload(t, patch, &id, err);
+	r = ug_transfers_await(t, err);
+	if (r == 0)
+		r = ug_prepare_unload(t, patch, &id, err);
 	if (r < 0)
 		return r;
 	r = ug_session_drive(t, op, id, true, err);

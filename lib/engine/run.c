@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "engine/transfers.h"
 #include "inject/seccomp.h"
 
 #define MAX_NAP_US 900000
@@ -208,6 +209,25 @@ static void drop_unseen(struct ug_run *run)
 	reindex(run);
 }
 
+static void account(struct ug_report *report, const struct ug_stop_stats *stats)
+{
+	report->stops++;
+	report->total_pause_ns += stats->pause_ns;
+	if (stats->pause_ns > report->max_pause_ns)
+		report->max_pause_ns = stats->pause_ns;
+	report->cured += stats->cured;
+	report->short_transfers += stats->transfers;
+}
+
+/* Only what has not begun can still be refused; a reversal ends what has. */
+static int spare_transfers(struct ug_run *run, struct ug_error *err)
+{
+	int r = ug_transfers_await(run->t, err);
+	bool begun = !run->untouched || run->trans->trans->parent;
+
+	return r == -UG_E_TRANSFER && begun ? 0 : r;
+}
+
 int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
 {
 	struct ug_stop *stop;
@@ -216,6 +236,8 @@ int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *e
 	/* A fresh snapshot: new threads have new stacks. Read before, not in, the stop. */
 	ug_maps_free(&run->t->maps);
 	r = ug_maps_read(&run->t->proc, &run->t->maps, err);
+	if (r == 0)
+		r = spare_transfers(run, err);
 	if (r == 0)
 		r = create_stop(run, &stop, err);
 	if (r < 0)
@@ -237,17 +259,8 @@ int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *e
 
 void ug_run_resume(struct ug_run *run, struct ug_stop *stop)
 {
-	struct ug_report *report = run->t->report;
-	const struct ug_stop_stats *stats;
-
 	ug_stop_resume(stop);
-	stats = ug_stop_stats(stop);
-	report->stops++;
-	report->total_pause_ns += stats->pause_ns;
-	if (stats->pause_ns > report->max_pause_ns)
-		report->max_pause_ns = stats->pause_ns;
-	report->cured += stats->cured;
-	report->short_transfers += stats->transfers;
+	account(run->t->report, ug_stop_stats(stop));
 	ug_stop_destroy(stop);
 }
 

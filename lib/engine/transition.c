@@ -438,11 +438,14 @@ static int leave_all(struct ug_run *run, struct ug_error *err)
 	return r < 0 || !patch ? r : leave_new_sites(run, patch->s.id, err);
 }
 
+/* No entry has moved: there is nothing to stop the process for. */
 static int back_out(struct ug_run *run, struct ug_error *err)
 {
 	struct ug_stop *stop;
 	int r;
 
+	if (run->untouched)
+		return leave_all(run, err);
 	r = ug_run_stop_all(run, &stop, err);
 	if (r < 0)
 		return r;

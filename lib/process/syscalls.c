@@ -137,6 +137,46 @@ bool ug_syscall_transfer(long nr)
 	}
 }
 
+bool ug_syscall_may_shorten(const struct ug_task_syscall *sc)
+{
+	if (sc->running)
+		return false;
+	switch (sc->nr) {
+	case SYS_read:
+	case SYS_readv:
+	case SYS_preadv2:
+		return false;
+	case SYS_recvfrom:
+		return sc->args[3] & MSG_WAITALL;
+	case SYS_recvmsg:
+		return sc->args[2] & MSG_WAITALL;
+	default:
+		return ug_syscall_transfer(sc->nr);
+	}
+}
+
+int ug_proc_check_transfers(struct ug_proc *p, struct ug_error *err)
+{
+	struct ug_tasks tasks = { 0 };
+	int r = ug_tasks_list(p, &tasks, err);
+
+	for (size_t i = 0; r == 0 && i < tasks.n; i++) {
+		struct ug_task_syscall sc;
+		const char *name;
+
+		if (tasks.v[i].state != 'S' ||
+		    ug_task_syscall(p, tasks.v[i].tid, &sc, NULL) < 0 || !ug_syscall_may_shorten(&sc))
+			continue;
+		name = ug_syscall_name(sc.nr);
+		r = ug_err(err, -UG_E_TRANSFER, "thread %d is in the middle of %s, which a stop could "
+			   "cut short: try again later, or without --no-short-transfers",
+			   tasks.v[i].tid, name ? name : "a transfer");
+		(void)ug_err_thread(err, p->pid, tasks.v[i].tid);
+	}
+	ug_tasks_free(&tasks);
+	return r;
+}
+
 static bool timespec_ms(const struct timespec *ts, uint64_t *ret_ms)
 {
 	if (ts->tv_sec < 0 || (uint64_t)ts->tv_sec > UINT64_MAX / 2000 || ts->tv_nsec < 0 ||

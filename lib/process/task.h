@@ -73,4 +73,14 @@ bool ug_syscall_timeout(struct ug_proc *p, const struct ug_task_syscall *sc, uin
  * families, sendfile, splice, tee, vmsplice, readv/writev, getrandom. */
 bool ug_syscall_transfer(long nr);
 
+/*
+ * A sleeping call which may have moved a part already, so that a stop would make it return
+ * short: writes of all kinds, and reads that wait for all they were asked for. The others
+ * return what there is, and sleep only while that is nothing (but for SO_RCVLOWAT and VMIN).
+ */
+bool ug_syscall_may_shorten(const struct ug_task_syscall *sc);
+
+/* 0, or -UG_E_TRANSFER naming a thread that sleeps in such a call. */
+int ug_proc_check_transfers(struct ug_proc *p, struct ug_error *err) ug_must_check;
+
 #endif
