@@ -88,7 +88,9 @@ static void judge(struct search *s, const struct ug_task *task, struct candidate
 	else if (sc.nr == SYS_restart_syscall)
 		c->rank = RANK_RESTARTED;
 	else
-		c->rank = ug_syscall_transfer(sc.nr) ? RANK_TRANSFER : RANK_ASLEEP;
+		c->rank = RANK_ASLEEP;
+	if (c->rank < RANK_TRANSFER && ug_syscall_may_shorten(&sc))
+		c->rank = RANK_TRANSFER;
 }
 
 /* Stop one and look. 0: it is ours; 1: try another; negative: no use to go on. */
