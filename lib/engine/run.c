@@ -249,6 +249,9 @@ int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *e
 	run->refusal.code = 0;
 	r = ug_stop_all(stop, visit, run, err);
 	if (r < 0) {
+		/* It was felt all the same, unless no thread was interrupted. */
+		if (ug_stop_stats(stop)->total_ns)
+			account(run->t->report, ug_stop_stats(stop));
 		ug_stop_destroy(stop);
 		return r;
 	}
