@@ -45,6 +45,7 @@ struct ug_reg_header {
 	uint32_t next_id;
 	uint32_t next_order;
 	uint8_t ready;
+	uint8_t contexts;		/* a thread was seen on a stack of its own making */
 };
 
 enum ug_reg_kind {

@@ -26,6 +26,12 @@ static const char *const creators[] = {
 	"coro_transfer", "co_create", "lthread_create",
 };
 
+static const char *const alternate[] = { "sigaltstack" };
+static const char *const setjmps[] = { "__sigsetjmp", "sigsetjmp", "_setjmp", "setjmp" };
+static const char *const longjmps[] = {
+	"siglongjmp", "longjmp", "_longjmp", "__longjmp_chk",
+};
+
 static const char *const openssl_async[] = {
 	"ASYNC_start_job", "ASYNC_init_thread", "SSL_get_all_async_fds", "SSL_waiting_for_async",
 };
@@ -69,6 +75,18 @@ static bool imports(const struct ug_object *obj, const char *const *list, size_t
 	return false;
 }
 
+/*
+ * A handler on an alternate stack leaves a context behind by setjmp, and is jumped back into:
+ * how QEMU, GNU Pth and others make coroutines without makecontext. An object that imports all
+ * three for other reasons is switched at once in vain.
+ */
+static bool jumps_between_stacks(const struct ug_object *obj)
+{
+	return imports(obj, alternate, UG_ARRAY_SIZE(alternate)) &&
+	       imports(obj, setjmps, UG_ARRAY_SIZE(setjmps)) &&
+	       imports(obj, longjmps, UG_ARRAY_SIZE(longjmps));
+}
+
 static bool named(const struct ug_object *obj, const char *prefix)
 {
 	return strncmp(obj->name, prefix, strlen(prefix)) == 0;
@@ -91,6 +109,8 @@ static const struct ug_object *find_creator(const struct ug_target *t)
 	for (size_t i = 0; i < t->objects.n; i++) {
 		const struct ug_object *obj = t->objects.v[i];
 
+		if (jumps_between_stacks(obj))
+			return obj;
 		if (!imports(obj, creators, UG_ARRAY_SIZE(creators)))
 			continue;
 		if (!named(obj, "libcrypto.so") || uses_openssl_async(t))
@@ -100,7 +120,6 @@ static const struct ug_object *find_creator(const struct ug_target *t)
 }
 
 /* ---- what is resident ---- */
-
 
 static bool worth_scanning(const struct ug_map *m)
 {
@@ -149,25 +168,74 @@ static uint64_t count_resident(struct ug_target *t)
 	return bytes;
 }
 
+static int check_size(struct ug_target *t, const char *who, struct ug_error *err)
+{
+	if (count_resident(t) <= SCAN_MAX)
+		return 0;
+	return ug_err(err, -UG_E_CONTEXTS, "%s can create suspended contexts (coroutines), and the "
+		      "process has more than %u MiB of memory to search for them: assert "
+		      "--contexts=none if it uses none", who, SCAN_MAX >> 20);
+}
+
 int ug_contexts_possible(struct ug_target *t, struct ug_error *err)
 {
 	const struct ug_object *creator = find_creator(t);
+	const char *who = creator ? creator->name : "the program";
+	int r;
 
-	if (!creator)
+	if (!creator && !(t->reg.addr && t->reg.h.contexts))
 		return 0;
 	if (t->flags & UG_OPT_CONTEXTS_NONE) {
 		ug_log_notice("%s can create suspended contexts; the administrator asserts that "
-			      "there are none", creator->name);
+			      "there are none", who);
 		return 0;
 	}
-	if (count_resident(t) > SCAN_MAX)
-		return ug_err(err, -UG_E_CONTEXTS,
-			      "%s can create suspended contexts (coroutines), and the process has "
-			      "more than %u MiB of memory to search for them: assert "
-			      "--contexts=none if it uses none", creator->name, SCAN_MAX >> 20);
-	ug_log_debug("%s can create suspended contexts: all threads are switched at once",
-		     creator->name);
+	r = check_size(t, who, err);
+	if (r < 0)
+		return r;
+	ug_log_debug("%s can create suspended contexts: all threads are switched at once", who);
 	return 1;
+}
+
+/* ---- seen in a stop ---- */
+
+/* A raw clone has its creator's thread pointer, and a stack of its own all its life. */
+static bool shares_pointer(const struct ug_run *run, const struct ug_thread_rec *rec)
+{
+	ug_vec_for_each(&run->threads, other)
+		if (other != rec && other->seen && other->pointer == rec->pointer)
+			return true;
+	return false;
+}
+
+static const struct ug_thread_rec *find_foreign(const struct ug_run *run)
+{
+	ug_vec_for_each(&run->threads, rec)
+		if (rec->seen && rec->foreign && !shares_pointer(run, rec))
+			return rec;
+	return NULL;
+}
+
+int ug_contexts_notice(struct ug_run *run, struct ug_error *err)
+{
+	struct ug_target *t = run->t;
+	const struct ug_thread_rec *rec;
+	int r;
+
+	if (run->at_once || (t->flags & UG_OPT_CONTEXTS_NONE))
+		return 0;
+	rec = find_foreign(run);
+	if (!rec)
+		return 0;
+	ug_log_notice("thread %d runs on a stack of its own making: the process has contexts that "
+		      "can be suspended, all its threads are switched at once", rec->tid);
+	run->at_once = true;
+	r = ug_registry_note_contexts(&t->proc, &t->reg, err);
+	if (r < 0)
+		return r;
+	r = check_size(t, "the program", err);
+	run->unsearchable = r < 0;
+	return r;
 }
 
 /* ---- the scan, in a stop ---- */
@@ -298,6 +366,11 @@ int ug_contexts_scan(struct ug_run *run, struct ug_error *err)
 
 	if (run->scanned)
 		return 0;
+	if (run->unsearchable) {
+		memset(run->occupied, 0xff, run->cs.nwords * sizeof(uint64_t));
+		run->scanned = true;
+		return 0;
+	}
 	s.buf = buf = malloc(UG_PAGE_SIZE);
 	if (!buf)
 		return ug_err(err, -ENOMEM, "out of memory");

@@ -318,6 +318,13 @@ int ug_registry_format(struct ug_proc *p, ug_raddr_t addr, struct ug_error *err)
 	return ug_proc_write(p, addr + offsetof(struct ug_reg_header, ready), &one, 1, err);
 }
 
+int ug_registry_note_contexts(struct ug_proc *p, struct ug_registry *reg, struct ug_error *err)
+{
+	reg->h.contexts = 1;
+	return ug_proc_write(p, reg->addr + offsetof(struct ug_reg_header, contexts),
+			     &reg->h.contexts, 1, err);
+}
+
 int ug_registry_adopt(struct ug_proc *p, struct ug_registry *reg, struct ug_error *err)
 {
 	struct ug_reg_header *h = &reg->h;

@@ -93,6 +93,10 @@ int ug_seg_mark(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg, 
 int ug_seg_retire(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg,
 		  struct ug_error *err) ug_must_check;
 
+/* A thread was seen on a stack of its own making (engine/contexts.h). For good. */
+int ug_registry_note_contexts(struct ug_proc *p, struct ug_registry *reg,
+			      struct ug_error *err) ug_must_check;
+
 /* Add a line to the ring (best effort) and to the host's log. */
 void ug_registry_log(struct ug_proc *p, struct ug_registry *reg, int level, const char *fmt, ...)
 	ug_printf(4, 5);

@@ -160,6 +160,7 @@ struct ug_thread_rec *ug_run_check(struct ug_run *run, struct ug_thread *thread,
 	rec->in_bytes = ug_checkset_meet(&run->cs, run->hits, run->cs.bytes);
 	rec->in_pad = ug_checkset_meet(&run->cs, run->hits, run->cs.pads);
 	rec->in_left = ug_checkset_meet(&run->cs, run->hits, run->cs.left);
+	rec->foreign = report.foreign;
 	rec->seen = true;
 	if (!rec->safe)
 		rec->report = report;

@@ -21,6 +21,7 @@ struct ug_thread_rec {
 	bool in_pad;			/* at or in the far jump of a short entry */
 	bool seen;			/* in the present full stop */
 	bool listed;			/* alive, when the threads were last listed */
+	bool foreign;			/* on a stack that is not the thread's */
 	uint64_t slice;			/* of attempt.c: the last one it was held in */
 	bool sampled;			/* it slept when it was stopped; `switches`, `pc` are valid */
 	ug_raddr_t pc;			/* where, with sp */
@@ -45,6 +46,7 @@ struct ug_run {
 	bool tier2;			/* refute hits of the scan by unwinding; ug_run_unwind */
 	bool at_once;			/* suspended contexts: no table, and memory counts */
 	bool scanned;			/* memory, in this full stop */
+	bool unsearchable;		/* there is too much of it: nothing is known to be empty */
 	bool untouched;			/* recorded by us, and no entry has led to its gates */
 	bool hot;			/* a thread found unsafe was running, not asleep */
 	struct ug_error refusal;	/* of the last full stop: this process must not be stopped */

@@ -264,8 +264,9 @@ static int may_commit(struct ug_run *run, struct ug_error *err)
 	}
 	if (any_in_bytes(run) || pad_in_the_way(run, false))
 		return -EAGAIN;
-	if (!run->at_once)
-		return 0;
+	r = ug_contexts_notice(run, err);
+	if (r < 0 || !run->at_once)
+		return r;
 	if (count_unsafe(run))
 		return -EAGAIN;
 	r = ug_contexts_scan(run, err);
@@ -355,7 +356,10 @@ static int try_complete_all(struct ug_run *run, struct ug_error *err)
 		r = ug_run_stop_all(run, &stop, err);
 	if (r < 0)
 		return r;
-	r = all_switched(run) && !pad_in_the_way(run, false) ? ug_run_finish(run, err) : -EAGAIN;
+	r = ug_contexts_notice(run, err);
+	/* Too late for all-at-once: it ends, and what cannot be searched for stays mapped. */
+	if (r == 0 || r == -UG_E_CONTEXTS)
+		r = all_switched(run) && !pad_in_the_way(run, false) ? ug_run_finish(run, err) : -EAGAIN;
 	ug_run_resume(run, stop);
 	return r;
 }

@@ -98,7 +98,7 @@ void ug_stack_check(const struct ug_stack_ctx *ctx, const struct ug_thread *t,
 		ret->verdict = UG_SAFE;
 		return;
 	}
-	if (!ug_stack_scan(ctx, t, &found, &reason, &where)) {
+	if (!ug_stack_scan(ctx, t, &found, &ret->foreign, &reason, &where)) {
 		set_all(hits, nbits);
 		ret->range_id = found.id;
 		unreliable(ret, reason, where);

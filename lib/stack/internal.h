@@ -123,9 +123,13 @@ bool ug_in_restorer(const struct ug_stack_ctx *ctx, ug_raddr_t pc, uint64_t rax)
 
 /* ---- scan.c: tier 1 ---- */
 
-/* All stacks of the thread. False: could not be finished, *reason and *where say why. */
+/*
+ * All stacks of the thread. False: could not be finished, *reason and *where say why.
+ * *foreign: it runs on a stack that neither is its home stack nor was entered from it by a
+ * signal (so far as was found out).
+ */
 bool ug_stack_scan(const struct ug_stack_ctx *ctx, const struct ug_thread *t,
-		   struct ug_hits *hits, const char **reason, ug_raddr_t *where);
+		   struct ug_hits *hits, bool *foreign, const char **reason, ug_raddr_t *where);
 
 /* ---- unwind.c: tier 2 ---- */
 

@@ -25,6 +25,7 @@ struct scan {
 	struct ug_hits *hits;
 	struct ug_home home;
 	bool home_reached;
+	bool foreign;
 	ug_raddr_t todo[STACKS_MAX];	/* stack pointers from which to scan */
 	unsigned int ntodo, next;
 	struct ug_region done[STACKS_MAX + 1];
@@ -236,20 +237,24 @@ static bool scan_all(struct scan *s)
 	if (s->home_reached)
 		return true;
 	/* On a stack of its own making: the home stack can hold frames anywhere. */
+	s->foreign = true;
 	return scan_from(s, s->home.r.lo) && scan_todo(s);
 }
 
 bool ug_stack_scan(const struct ug_stack_ctx *ctx, const struct ug_thread *t,
-		   struct ug_hits *hits, const char **reason, ug_raddr_t *where)
+		   struct ug_hits *hits, bool *foreign, const char **reason, ug_raddr_t *where)
 {
 	struct scan s;
+	bool done;
 
 	memset(&s, 0, offsetof(struct scan, mem));
 	s.ctx = ctx;
 	s.t = t;
 	s.hits = hits;
 	ug_stack_mem_init(&s.mem, ctx);
-	if (scan_all(&s))
+	done = scan_all(&s);
+	*foreign = s.foreign;
+	if (done)
 		return true;
 	*reason = s.reason;
 	*where = s.where;

@@ -60,6 +60,7 @@ struct ug_stack_report {
 	ug_raddr_t hit;		/* BLOCKED: the PC or return address; UNRELIABLE: where doubt began */
 	unsigned int frame;	/* BLOCKED: 0 is the innermost frame (best effort when unwound) */
 	bool refuted;		/* SAFE only after tier 2 refuted hits of tier 1 */
+	bool foreign;		/* on no home stack, and no signal has led away from one */
 	char reason[96];	/* UNRELIABLE: one phrase */
 	unsigned int nchain;
 	ug_raddr_t chain[UG_CHAIN_MAX];	/* PCs, innermost first, for people */

@@ -441,9 +441,9 @@ static void test_musl(void **state)
 
 /* ---- suspended coroutines ---- */
 
-static void start_coroutines(struct victim_state *before)
+static void start_coroutines(const char *program, struct victim_state *before)
 {
-	const char *argv[] = { scenario_bin("tests/victims/parked-coroutine"), NULL };
+	const char *argv[] = { scenario_bin(program), NULL };
 
 	scenario_start(&victim, argv);
 	patch = scenario_build(scenario_src("tests/scenarios/parked_fix.c"), argv[0], "-DNO_SPLIT");
@@ -542,11 +542,11 @@ static void assert_refused(bool loading, int version)
 	assert_calls(version, 0);
 }
 
-static void test_coroutine(void **state)
+static void check_coroutine(const char *program)
 {
 	struct victim_state before;
 
-	start_coroutines(&before);
+	start_coroutines(program, &before);
 	suspend();
 	assert_refused(true, OLD);
 	assert_clean(&before);
@@ -561,6 +561,22 @@ static void test_coroutine(void **state)
 	scenario_stop(&victim);
 }
 
+static void test_coroutine(void **state)
+{
+	check_coroutine("tests/victims/parked-coroutine");
+}
+
+static void test_sigaltstack(void **state)
+{
+	check_coroutine("tests/victims/parked-sigaltstack");
+}
+
+/* Nothing but a thread that is seen on a stack which is not its own tells of it. */
+static void test_switch(void **state)
+{
+	check_coroutine("tests/victims/parked-switch");
+}
+
 /* Whoever asserts that there are none gets what it says: the old target calls the new version. */
 static void test_coroutine_denied(void **state)
 {
@@ -570,7 +586,7 @@ static void test_coroutine_denied(void **state)
 	struct victim_state before;
 	struct ug_error err = { 0 };
 
-	start_coroutines(&before);
+	start_coroutines("tests/victims/parked-coroutine", &before);
 	suspend();
 	if (ug_load(victim.pid, patch, &opts, NULL, &err) < 0)
 		fail_msg("load: %s", err.message);
@@ -610,7 +626,7 @@ static void test_coroutine_outlives(void **state)
 	struct ug_report report;
 	struct ug_error err = { 0 };
 
-	start_coroutines(&before);
+	start_coroutines("tests/victims/parked-coroutine", &before);
 	if (ug_load(victim.pid, patch, NULL, NULL, &err) < 0)
 		fail_msg("load: %s", err.message);
 	suspend();
@@ -642,6 +658,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_static_pie),
 		cmocka_unit_test(test_musl),
 		cmocka_unit_test(test_coroutine),
+		cmocka_unit_test(test_sigaltstack),
+		cmocka_unit_test(test_switch),
 		cmocka_unit_test(test_coroutine_denied),
 		cmocka_unit_test(test_coroutine_outlives),
 	};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * parked_coroutine
+ * parked_coroutine, parked_sigaltstack, parked_switch
  *
  * A coroutine suspended inside a function: on no thread's stack. The functions are those of
  * parked.c. Commands on standard input, one answer line each:
@@ -10,10 +10,17 @@
  *	hold		park a thread in target
  *	drop		let it return: version=N
  *	stat		call target: version=N mixed=N
+ *
+ * Three ways to have one: ucontext; SIGALTSTACK: a handler on an alternate stack that is jumped
+ * back into, as QEMU does; and SWITCH: a few instructions, which no symbol tells of. There all
+ * commands are read by another coroutine: the main thread is never on its own stack.
  */
 #include <pthread.h>
 #include <semaphore.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
@@ -30,7 +37,6 @@ int target(fn_t next);
 
 unsigned long mixed;
 static volatile int sink;
-static ucontext_t home, inside;
 static int result;
 static int (*volatile call_target)(fn_t) = target;
 
@@ -55,9 +61,140 @@ static KEEP void bystander(void)
 	sink++;
 }
 
-static KEEP void suspend(void)
+/*
+ * ---- three ways to switch ----
+ *
+ * enter_new: run func on a new stack until it leaves or returns. leave: from in there, back to
+ * who entered it. reenter: go on behind leave, until it leaves again or func returns.
+ */
+
+static void *new_stack(void)
+{
+	void *stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
+
+	return stack == MAP_FAILED ? NULL : stack;
+}
+
+#if defined(SIGALTSTACK)
+
+static sigjmp_buf home, inside;
+static void (*entered)(void);
+
+static void on_signal(int sig)
+{
+	if (sigsetjmp(inside, 0) == 0)
+		return;
+	/* The signal has long been returned from; this is its frame all the same. */
+	entered();
+	siglongjmp(home, sig);
+}
+
+static KEEP void reenter(void)
+{
+	if (sigsetjmp(home, 0) == 0)
+		siglongjmp(inside, 1);
+}
+
+static KEEP void leave(void)
+{
+	if (sigsetjmp(inside, 0) == 0)
+		siglongjmp(home, 1);
+}
+
+static void enter_new(void *stack, void (*func)(void))
+{
+	struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_ONSTACK };
+	stack_t alternate = { .ss_sp = stack, .ss_size = STACK_SIZE };
+
+	entered = func;
+	sigaction(SIGUSR2, &act, NULL);
+	sigaltstack(&alternate, NULL);
+	raise(SIGUSR2);
+	alternate.ss_flags = SS_DISABLE;
+	sigaltstack(&alternate, NULL);
+	reenter();
+}
+
+#elif defined(SWITCH)
+
+static void *home, *inside;
+
+/* Save the callee's registers on this stack, and it in *save; go on where `to` was saved. */
+void switch_stack(void **save, void *to);
+__asm__(".text\n"
+	".globl switch_stack\n"
+	".type switch_stack, @function\n"
+	"switch_stack:\n"
+	"	push %rbx\n	push %rbp\n	push %r12\n	push %r13\n	push %r14\n	push %r15\n"
+	"	mov %rsp, (%rdi)\n"
+	"	mov %rsi, %rsp\n"
+	"	pop %r15\n	pop %r14\n	pop %r13\n	pop %r12\n	pop %rbp\n	pop %rbx\n"
+	"	ret\n"
+	".size switch_stack, . - switch_stack\n");
+
+static void (*entered)(void);
+
+static KEEP void begin(void)
+{
+	entered();
+	switch_stack(&inside, home);
+}
+
+static KEEP void reenter(void)
+{
+	switch_stack(&home, inside);
+}
+
+static KEEP void leave(void)
+{
+	switch_stack(&inside, home);
+}
+
+static void enter_new(void *stack, void (*func)(void))
+{
+	void **top = (void **)((char *)stack + STACK_SIZE);
+
+	entered = func;
+	memset(top - 16, 0, 16 * sizeof(*top));
+	top[-2] = (void *)begin;	/* where the first switch returns to; aligned as by a call */
+	inside = top - 8;
+	reenter();
+}
+
+#else
+
+static ucontext_t home, inside;
+
+static void enter_new(void *stack, void (*func)(void))
+{
+	getcontext(&inside);
+	inside.uc_stack.ss_sp = stack;
+	inside.uc_stack.ss_size = STACK_SIZE;
+	inside.uc_link = &home;
+	makecontext(&inside, func, 0);
+	swapcontext(&home, &inside);
+}
+
+static KEEP void leave(void)
 {
 	swapcontext(&inside, &home);
+}
+
+static KEEP void reenter(void)
+{
+	swapcontext(&home, &inside);
+}
+
+#endif
+
+/* ---- the coroutine ---- */
+
+static void *stack;
+
+static KEEP void suspend(void)
+{
+	leave();
 	sink++;
 }
 
@@ -68,15 +205,27 @@ static void body(void)
 
 static int start(void)
 {
-	getcontext(&inside);
-	inside.uc_stack.ss_sp = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE,
-				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	inside.uc_stack.ss_size = STACK_SIZE;
-	inside.uc_link = &home;
-	if (inside.uc_stack.ss_sp == MAP_FAILED)
+	stack = new_stack();
+	if (!stack)
 		return -1;
-	makecontext(&inside, body, 0);
-	return swapcontext(&home, &inside);
+	enter_new(stack, body);
+	return 0;
+}
+
+/* Dead frames would be taken for live ones. */
+static int finish(void)
+{
+	reenter();
+	return munmap(stack, STACK_SIZE) < 0 ? -1 : result;
+}
+
+/* So would those below a stack pointer that is not on the thread's own stack. */
+static KEEP void wipe(void)
+{
+	volatile char dead[8192];
+
+	for (size_t i = 0; i < sizeof(dead); i++)
+		dead[i] = 0;
 }
 
 /* ---- a thread of its own ---- */
@@ -115,21 +264,10 @@ static void end_holder(void)
 	printf("dropped version=%d\n", held_version);
 }
 
-/* Dead frames would be taken for live ones. */
-static int finish(void)
-{
-	if (swapcontext(&home, &inside) < 0 || munmap(inside.uc_stack.ss_sp, STACK_SIZE) < 0)
-		return -1;
-	return result;
-}
-
-int main(void)
+static _Noreturn void loop(void)
 {
 	char line[64];
 
-	setvbuf(stdout, NULL, _IOLBF, 0);
-	sem_init(&held, 0, 0);
-	sem_init(&dropped, 0, 0);
 	printf("ready\n");
 	while (fgets(line, sizeof(line), stdin)) {
 		if (strncmp(line, "suspend", 7) == 0)
@@ -142,6 +280,22 @@ int main(void)
 			printf("resumed version=%d\n", finish());
 		else
 			printf("stat version=%d mixed=%lu\n", call_target(bystander), mixed);
+		wipe();
 	}
-	return 0;
+	exit(0);
+}
+
+int main(void)
+{
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	sem_init(&held, 0, 0);
+	sem_init(&dropped, 0, 0);
+#ifdef SWITCH
+	stack = new_stack();
+	if (!stack)
+		return 1;
+	enter_new(stack, loop);
+#else
+	loop();
+#endif
 }
