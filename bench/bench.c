@@ -45,6 +45,8 @@ void bench_options(int argc, char **argv, struct bench_opts *opts)
 		{ "rounds", required_argument, NULL, 'r' },
 		{ "threads", required_argument, NULL, 't' },
 		{ "spin", required_argument, NULL, 's' },
+		{ "seconds", required_argument, NULL, 'n' },
+		{ "server", required_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -64,8 +66,15 @@ void bench_options(int argc, char **argv, struct bench_opts *opts)
 		case 's':
 			opts->spin = number(optarg, 64);
 			break;
+		case 'n':
+			opts->seconds = number(optarg, 3600);
+			break;
+		case 'v':
+			opts->server = optarg;
+			break;
 		default:
-			printf("usage: %s [--json] [--rounds=N] [--threads=N] [--spin=N]\n",
+			printf("usage: %s [--json] [--rounds=N] [--threads=N] [--spin=N] "
+			       "[--seconds=N] [--server=NAME]\n",
 			       program_invocation_short_name);
 			exit(c == 'h' ? 0 : 2);
 		}
@@ -196,15 +205,13 @@ static char *patch_file(void)
 	return file;
 }
 
-static const char *build(const char *path, const char *name)
+static const char *build(const char *path, const char *program)
 {
-	char target[PATH_MAX];
-	const char *target_path = beside(name, target);
 	static struct ug_build_report report;
 	struct ug_error err = { 0 };
 	char *output = patch_file();
 	struct ug_build_source_opts opts = {
-		.source = path, .targets = &target_path, .ntargets = 1, .output = output,
+		.source = path, .targets = &program, .ntargets = 1, .output = output,
 	};
 
 	if (ug_build_source(&opts, &report, &err) < 0)
@@ -212,12 +219,19 @@ static const char *build(const char *path, const char *name)
 	return output;
 }
 
-const char *bench_build(const char *source, const char *name)
+const char *bench_build_for(const char *source, const char *program)
 {
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/%s", BENCH_SOURCE, source);
-	return build(path, name);
+	return build(path, program);
+}
+
+const char *bench_build(const char *source, const char *name)
+{
+	char victim[PATH_MAX];
+
+	return bench_build_for(source, beside(name, victim));
 }
 
 FILE *bench_write(void)
@@ -236,12 +250,12 @@ FILE *bench_write(void)
 
 const char *bench_build_text(FILE *source, const char *name)
 {
-	char path[96];
+	char path[96], victim[PATH_MAX];
 
 	if (fclose(source) != 0)
 		bench_die("writing a patch: %s", strerror(errno));
 	source_path(path);
-	return build(path, name);
+	return build(path, beside(name, victim));
 }
 
 void bench_load(struct bench_victim *v, const char *file, const struct ug_opts *opts,

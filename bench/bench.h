@@ -22,6 +22,8 @@ struct bench_opts {
 	unsigned int rounds;
 	unsigned int threads;	/* 0: the default set */
 	unsigned int spin;
+	unsigned int seconds;
+	const char *server;	/* NULL: all */
 };
 
 /* Parse and keep; ends the program on --help and bad usage. */
@@ -48,7 +50,9 @@ void bench_stop(struct bench_victim *v);
 
 /* Build bench/SOURCE for the victim `name`; the path of the .ugp, removed at exit. */
 const char *bench_build(const char *source, const char *name);
-/* The same for a source that is written on the spot: bench_write, print to it, bench_build_text. */
+/* The same for any program, by its path. */
+const char *bench_build_for(const char *source, const char *program);
+/* And for a source that is written on the spot: bench_write, print to it, bench_build_text. */
 FILE *bench_write(void);
 const char *bench_build_text(FILE *source, const char *name);
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# tools/install-deps.sh [build|demo|test]...
+# tools/install-deps.sh [build|demo|test|bench]...
 #
 # Installs the Debian packages that are missing, and nothing when none is. Services that
 # packages would start are not started; servers that already run are not touched.
@@ -13,6 +13,7 @@ build="meson ninja-build pkg-config gcc libc6-dev binutils libelf-dev libdw-dev 
 demo="$build redis-server redis-tools"
 tests="$demo clang patch musl-tools nginx-light memcached haproxy wrk strace gdb python3-minimal
 	universal-ctags shellcheck procps util-linux man-db spin"
+bench="$build redis-server nginx-light mariadb-server-core"
 
 policy=/usr/sbin/policy-rc.d
 policy_saved=
@@ -25,7 +26,8 @@ wanted()
 		build) echo "$build" ;;
 		demo) echo "$demo" ;;
 		test) echo "$tests" ;;
-		*) echo "usage: $0 [build|demo|test]..." >&2; exit 2 ;;
+		bench) echo "$bench" ;;
+		*) echo "usage: $0 [build|demo|test|bench]..." >&2; exit 2 ;;
 		esac
 	done
 }
