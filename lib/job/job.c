@@ -96,6 +96,7 @@ static void see_again(struct ug_work *w, size_t i, const struct ug_found *f)
 		return;
 	st->todo = UG_TODO_TRY;
 	st->begun = st->calm = false;
+	st->good_since = 0;
 	memcpy(w->members.v[i].comm, f->comm, sizeof(f->comm));
 	memset(&w->members.v[i].report, 0, sizeof(w->members.v[i].report));
 }

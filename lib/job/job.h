@@ -18,6 +18,7 @@ struct ug_progress_of {
 	enum ug_todo todo;
 	bool begun;		/* a transition that we began, or drive: what is done is done by us */
 	bool calm;		/* nothing was to be done: it brings no further round */
+	uint64_t good_since;	/* ticks since boot: it is as wanted from then on; 0: it is not */
 	uint64_t deadline_ns;	/* of its transition, from its first try on */
 };
 

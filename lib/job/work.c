@@ -6,6 +6,8 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "job/job.h"
@@ -146,6 +148,35 @@ static uint64_t timeout_ns(const struct ug_work *w)
 	return (w->opts.timeout_ms ? w->opts.timeout_ms : UG_WORK_TIMEOUT_MS) * UINT64_C(1000000);
 }
 
+/* In the unit of start times. */
+static uint64_t ticks_now(void)
+{
+	struct timespec ts;
+	uint64_t hz = (uint64_t)sysconf(_SC_CLK_TCK);
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * hz + (uint64_t)ts.tv_nsec * hz / 1000000000;
+}
+
+static bool is_good(const struct ug_work *w, const struct ug_member *m)
+{
+	return m->result == UG_RESULT_APPLIED || m->result == UG_RESULT_ALREADY ||
+	       (w->job->verb == UG_JOB_UNLOAD && m->err.code == -UG_E_NO_PATCH);
+}
+
+/*
+ * Was it born of one that was as wanted already? Then so was it, with all that it may have left
+ * behind, and that it has gone brings no further round: in a server with a process for each
+ * connection there would be no last one.
+ */
+static bool born_good(const struct ug_work *w, const struct ug_found *f)
+{
+	for (size_t i = w->state.n; i-- > 0; )
+		if (w->state.v[i].found.pid == f->parent)
+			return w->state.v[i].good_since && f->start_time > w->state.v[i].good_since;
+	return false;
+}
+
 /* What we began was completed by somebody else, or by our own drive: it is applied. */
 static void credit(const struct ug_work *w, const struct ug_progress_of *st, struct ug_member *m)
 {
@@ -169,7 +200,12 @@ static void conclude(struct ug_work *w, size_t i, int r, const struct ug_report 
 	m->err = r < 0 ? *err : (struct ug_error){ 0 };
 	m->result = ug_result_of(r, report);
 	credit(w, st, m);
-	st->calm = m->result == UG_RESULT_ALREADY || m->result == UG_RESULT_NOT_APPLICABLE;
+	if (!is_good(w, m))
+		st->good_since = 0;
+	else if (!st->good_since)
+		st->good_since = ticks_now();
+	st->calm = m->result == UG_RESULT_ALREADY || m->result == UG_RESULT_NOT_APPLICABLE ||
+		   (m->result == UG_RESULT_GONE && born_good(w, &st->found));
 	st->todo = UG_TODO_NOTHING;
 	if (m->result == UG_RESULT_PENDING) {
 		m->err.code = 0;
