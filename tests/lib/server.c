@@ -27,7 +27,7 @@
 static bool find_program(const char *program, char path[PATH_MAX])
 {
 	static const char *const dirs[] = { "/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin",
-					    "/usr/sbin", "/sbin" };
+					    "/usr/sbin", "/sbin", "/usr/lib/postgresql/15/bin" };
 	char candidate[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
