@@ -95,6 +95,8 @@ struct ug_build_objects_opts {
 	size_t ntargets;
 	const char *const *symbols;	/* for each target the file with its .symtab, or NULL: the
 					 * target itself, else /usr/lib/debug by build-id */
+	const bool *proven;		/* for each, or NULL: symbols[i] has another build-id, but
+					 * ug_identity_prove() says they are the target's */
 	const char *output;
 	const char *name;		/* of the patch */
 	const char *description, *cves;	/* "" : none */
@@ -107,6 +109,7 @@ struct ug_note {
 };
 
 struct ug_patch_report {
+	bool stopped;			/* after the stage that was asked for: no patch was written */
 	bool no_change;			/* for these targets: no patch was written */
 	char name[UG_PATCH_NAME_MAX + 1];
 	size_t functions, references;
@@ -130,8 +133,15 @@ void ug_patch_report_free(struct ug_patch_report *r);
 
 /* ---- patches from a source tree and a diff ---- */
 
+enum ug_build_stage {			/* of a working directory that is kept */
+	UG_STAGE_COPY = 1,		/* of the tree; and the chroot, where there is one */
+	UG_STAGE_BUILD,			/* the plain build, recorded */
+	UG_STAGE_PATCH,			/* the rest: seconds */
+};
+
 struct ug_build_tree_opts {
 	const char *src;		/* the program's source tree: copied, never changed */
+	const char *root, *path;	/* build in this chroot, and in it the tree is at path; or NULL */
 	const char *const *diffs;	/* unified diffs */
 	size_t ndiffs;
 	const char *const *ignore;	/* files of the diff that no compile reads, by their name */
@@ -146,6 +156,11 @@ struct ug_build_tree_opts {
 	const char *const *layout_ok;
 	size_t nlayout_ok;
 	bool keep;			/* leave the copy and the objects; a note says where */
+	const char *work;		/* where they are, always kept; NULL: a temporary directory */
+	int from, to;			/* enum ug_build_stage; 0: all. from > 1 needs a `work` in which
+					 * the earlier ones are complete */
+	bool pick_target;		/* the targets are what is installed: the patch is for the one
+					 * that has the changed code */
 };
 
 /*
@@ -154,6 +169,26 @@ struct ug_build_tree_opts {
  */
 int ug_build_tree(const struct ug_build_tree_opts *opts, struct ug_patch_report *report,
 		  struct ug_error *err) ug_must_check;
+
+/* ---- patches for what Debian packages have installed ---- */
+
+struct ug_build_deb_opts {
+	const char *package;		/* a package, a source package, or an installed file; with
+					 * "=VERSION" one that need not be installed */
+	const char *cache;		/* for chroots; NULL: a directory of the system, or of the user */
+	struct ug_build_tree_opts tree;	/* src NULL: the source is fetched; no targets: those of the
+					 * package; root, path, command: not used; wrapper: a
+					 * static program, run in the chroot */
+};
+
+/*
+ * As ug_build_tree, with the source package, in a chroot with its build dependencies, by
+ * dpkg-buildpackage. -UG_E_NO_OBJECT: no such package. -UG_E_SOURCE_GONE: the archive has not
+ * the source of that version. -UG_E_CHROOT: no environment to build in. -UG_E_AMBIGUOUS: several
+ * programs of the package have the changed code.
+ */
+int ug_build_deb(const struct ug_build_deb_opts *opts, struct ug_patch_report *report,
+		 struct ug_error *err) ug_must_check;
 
 /*
  * To be called first in main(): when this process is a compiler call of a recorded build, it

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "builder/link.h"
+#include "builder/needed.h"
 #include "builder/pack.h"
 
 struct linker {
@@ -106,7 +107,8 @@ static int link_named(struct linker *k, const struct ug_extern *e, struct ug_pac
 	if (!s) {
 		ret->object = UG_FILE_ANY_OBJECT;
 		if (e->weak || is_imported(&k->in->linked[own], e->name) ||
-		    !strcmp(e->name, "__tls_get_addr"))
+		    !strcmp(e->name, "__tls_get_addr") ||
+		    ug_needed_exports(file_of(k, own)->path, e->name))
 			return 0;
 		return ug_finding_add(k->findings, UG_REASON_NOT_THERE, "", 0, "%s", e->name) ? 0 :
 		       ug_err(k->err, -ENOMEM, "out of memory");

@@ -67,10 +67,12 @@ static int open_symbols(struct build *b, size_t i)
 	if (rc == -UG_E_NO_DEBUG)
 		return ug_err(b->err, rc, "%s is stripped, and its debug file is not installed: name it "
 			      "with --debug", path ? path : b->opts->targets[i]);
-	if (rc == 0 && path && !ug_build_id_equal(id, &b->linked[i].build_id))
+	if (rc == 0 && path && !(b->opts->proven && b->opts->proven[i]) &&
+	    !ug_build_id_equal(id, &b->linked[i].build_id))
 		return ug_err(b->err, -UG_E_IDENTITY, "%s is not the debug file of %s: another build-id",
 			      path, b->opts->targets[i]);
-	return rc;
+	/* A file of debug information has no table of imports. */
+	return rc < 0 ? rc : ug_linked_imports_of(&b->linked[i], b->opts->targets[i], b->err);
 }
 
 static int open_targets(struct build *b)
@@ -337,6 +339,8 @@ static int run(struct build *b)
 	if (b->report->no_change)
 		return 0;
 	rc = make_patch(b);
+	if (rc == 0)
+		rc = refused(b);
 	if (rc == 0)
 		rc = verify(b);
 	return rc < 0 ? rc : ug_output_publish(b->opts->output, b->file, b->size, b->err);

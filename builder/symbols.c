@@ -221,12 +221,32 @@ int ug_linked_open(const char *path, struct ug_linked *ret, struct ug_error *err
 	return 0;
 }
 
+int ug_linked_imports_of(struct ug_linked *l, const char *path, struct ug_error *err)
+{
+	struct elf_file f = { 0 };
+	size_t size;
+	int rc = load(path, &l->import_data, &size, err);
+
+	if (rc < 0)
+		return rc;
+	ug_vec_free(&l->imports);
+	if (!read_header(&f, l->import_data, size))
+		rc = ug_err(err, -UG_E_BAD_ELF, "%s is no linked ELF file for x86-64", path);
+	for (size_t i = 0; rc == 0 && i < f.h.e_shnum; i++) {
+		if (f.sh[i].sh_type == SHT_DYNSYM && read_imports(l, &f, &f.sh[i]) < 0)
+			rc = ug_err(err, -ENOMEM, "out of memory");
+	}
+	free(f.sh);
+	return rc;
+}
+
 void ug_linked_close(struct ug_linked *l)
 {
 	ug_vec_free(&l->symbols);
 	ug_vec_free(&l->groups);
 	ug_vec_free(&l->imports);
 	free(l->data);
+	free(l->import_data);
 	free(l->path);
 	*l = (struct ug_linked){ 0 };
 }

@@ -26,11 +26,14 @@ struct ug_linked {
 	UG_VEC(const char *) imports;			/* undefined in .dynsym */
 	uint8_t *data;			/* the file: names point into it */
 	size_t size;
+	uint8_t *import_data;		/* the file the imports are of, when it is another */
 };
 
 /* -UG_E_NO_DEBUG when it has no .symtab. */
 int ug_linked_open(const char *path, struct ug_linked *ret, struct ug_error *err) ug_must_check;
 void ug_linked_close(struct ug_linked *l);
+/* Take the imports from that file: what was opened is its debug file, or its rebuilt self. */
+int ug_linked_imports_of(struct ug_linked *l, const char *path, struct ug_error *err) ug_must_check;
 /* Only the build-id; len 0 when it has none or is no linked ELF file. */
 void ug_linked_build_id(const char *path, struct ug_build_id *ret);
 

@@ -171,6 +171,40 @@ static bool set_keep(struct cli *cli, const char *arg)
 	return true;
 }
 
+static bool set_deb(struct cli *cli, const char *arg)
+{
+	cli->deb = arg;
+	return *arg;
+}
+
+static bool set_cache(struct cli *cli, const char *arg)
+{
+	cli->cache = arg;
+	return *arg;
+}
+
+static bool set_work(struct cli *cli, const char *arg)
+{
+	cli->work = arg;
+	return *arg;
+}
+
+static bool set_stage(int *stage, const char *arg)
+{
+	*stage = arg[0] - '0';
+	return *stage >= 1 && *stage <= 3 && !arg[1];
+}
+
+static bool set_from(struct cli *cli, const char *arg)
+{
+	return set_stage(&cli->from, arg);
+}
+
+static bool set_to(struct cli *cli, const char *arg)
+{
+	return set_stage(&cli->to, arg);
+}
+
 static bool set_before(struct cli *cli, const char *arg)
 {
 	append(&cli->before, &cli->nbefore, arg);
@@ -271,6 +305,17 @@ const struct option_def option_defs[] = {
 	  set_ignore },
 	{ "keep", 0, NULL, false, TAKES_BUILD, "keep the copy of the tree and the objects", NULL,
 	  set_keep },
+	{ "deb", 0, "PACKAGE", false, TAKES_BUILD,
+	  "build the Debian package's source in a chroot; PACKAGE[=VERSION], or an installed file",
+	  NULL, set_deb },
+	{ "cache", 0, "DIR", false, TAKES_BUILD,
+	  "where chroots are kept (/var/cache/ugraft)", NULL, set_cache },
+	{ "work", 0, "DIR", false, TAKES_BUILD,
+	  "the directory to work in, kept; 'ugraft build --from' can go on there", NULL, set_work },
+	{ "from", 0, "1|2|3", false, TAKES_BUILD,
+	  "begin with this stage: 1 copy, 2 build, 3 make the patch", "1 2 3", set_from },
+	{ "to", 0, "1|2|3", false, TAKES_BUILD,
+	  "end after this stage", "1 2 3", set_to },
 	{ "before", 0, "FILE", false, TAKES_BUILD,
 	  "instead of a tree: an object as it was; goes with --after, may be repeated", NULL,
 	  set_before },

@@ -188,7 +188,9 @@ static void print_patch(const struct cli *cli, const char *output, const struct 
 		message(cli, "%s", text);
 	}
 	print_changes(cli, r->changes.v, r->changes.n);
-	if (!failed && r->no_change)
+	if (!failed && r->stopped)
+		printf("stopped after the stage that was asked for\n");
+	else if (!failed && r->no_change)
 		printf("no change for this binary\n");
 	else if (!failed)
 		printf("%s: patch '%s', %s%s\n", file, r->name, text_count(r->functions, "function"),
@@ -202,7 +204,7 @@ static void print_patch_json(const struct cli *cli, const char *output, const st
 {
 	json_t *root = document(cli), *patch = json_object(), *notes = json_array();
 
-	json_object_set_new(patch, "file", r->no_change ? json_null() : json_clean(output));
+	json_object_set_new(patch, "file", r->no_change || r->stopped ? json_null() : json_clean(output));
 	json_object_set_new(patch, "name", json_clean(r->name));
 	json_object_set_new(patch, "functions", json_integer((json_int_t)r->functions));
 	json_object_set_new(patch, "references", json_integer((json_int_t)r->references));
@@ -264,35 +266,68 @@ static int build_objects(struct cli *cli)
 
 static int check_tree(const struct cli *cli, struct ug_error *err)
 {
-	if (!cli->ndiffs)
+	bool patch = !cli->to || cli->to == UG_STAGE_PATCH;
+
+	if (!cli->ndiffs && patch)
 		return usage_error(err, "--diff FILE is missing: the change");
-	if (!cli->ntargets)
+	if (!cli->ntargets && !cli->deb && patch)
 		return usage_error(err, "--target FILE is missing: the executable or library that runs");
-	if (!cli->nargs)
+	if (!cli->nargs && !cli->deb && cli->from < UG_STAGE_PATCH)
 		return usage_error(err, "the build command is missing, as in: -- make -j2");
+	if (cli->nargs && cli->deb)
+		return usage_error(err, "--deb builds as Debian does: no build command");
+	if (cli->from > UG_STAGE_COPY && !cli->work)
+		return usage_error(err, "--from goes on in the directory named with --work");
 	return 0;
 }
 
-static int build_tree(struct cli *cli)
+/* The wrapper as a static program: beside us in the build tree, or installed. Never NULL. */
+static char *find_recorder(const char *self)
 {
-	cli_autofree char *output = NULL, *name = NULL, *self = NULL;
+	const char *slash = self ? strrchr(self, '/') : NULL;
+	char *path = xasprintf("%.*s/builder/ugraft-record", slash ? (int)(slash - self) : 0,
+			       self ? self : "");
+
+	if (access(path, X_OK) == 0)
+		return path;
+	free(path);
+	return xstrdup(UG_LIBEXECDIR "/ugraft-record");
+}
+
+static int build_with(struct cli *cli, const struct ug_build_tree_opts *opts)
+{
 	struct ug_patch_report report;
 	struct ug_error err;
 	int rc;
 
+	if (cli->deb)
+		rc = ug_build_deb(&(struct ug_build_deb_opts){ .package = cli->deb, .cache = cli->cache,
+				  .tree = *opts }, &report, &err);
+	else
+		rc = ug_build_tree(opts, &report, &err);
+	return show_patch(cli, opts->output, &report, rc, &err);
+}
+
+static int build_tree(struct cli *cli)
+{
+	cli_autofree char *output = NULL, *name = NULL, *self = NULL, *recorder = NULL;
+	struct ug_error err;
+
 	if (check_tree(cli, &err))
 		return fail(cli, &err);
 	self = realpath("/proc/self/exe", NULL);
-	output = cli->output ? xstrdup(cli->output) : default_output(cli->diffs[0]);
+	recorder = find_recorder(self);
+	output = cli->output ? xstrdup(cli->output) :
+		 default_output(cli->ndiffs ? cli->diffs[0] : "fix");
 	name = patch_name(cli, output);
-	rc = ug_build_tree(&(struct ug_build_tree_opts){
+	return build_with(cli, &(struct ug_build_tree_opts){
 		.src = cli->src, .diffs = cli->diffs, .ndiffs = cli->ndiffs, .ignore = cli->ignore,
 		.nignore = cli->nignore, .command = (const char *const *)cli->args,
-		.wrapper = self ? self : "/proc/self/exe", .targets = cli->targets,
-		.ntargets = cli->ntargets, .debug = cli->debug, .output = output, .name = name,
-		.description = cli->description, .cves = cli->cves, .layout_ok = cli->layout_ok,
-		.nlayout_ok = cli->nlayout_ok, .keep = cli->keep }, &report, &err);
-	return show_patch(cli, output, &report, rc, &err);
+		.wrapper = cli->deb ? recorder : self ? self : "/proc/self/exe",
+		.targets = cli->targets, .ntargets = cli->ntargets, .debug = cli->debug,
+		.output = output, .name = name, .description = cli->description, .cves = cli->cves,
+		.layout_ok = cli->layout_ok, .nlayout_ok = cli->nlayout_ok, .keep = cli->keep,
+		.work = cli->work, .from = cli->from, .to = cli->to });
 }
 
 static int stray_operands(const struct cli *cli)
@@ -305,7 +340,7 @@ static int stray_operands(const struct cli *cli)
 
 int verb_build(struct cli *cli)
 {
-	if (cli->src)
+	if (cli->src || cli->deb || cli->work)
 		return build_tree(cli);
 	if (cli->nargs)
 		return stray_operands(cli);

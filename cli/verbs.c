@@ -62,7 +62,8 @@ const struct verb verbs[] = {
 	  TAKES_TIMEOUT | CHANGES, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_recover },
 	{ "build", "--src DIR --diff FILE --target FILE... -- COMMAND", "make a patch file from a fix",
 	  "Builds a copy of the tree with COMMAND, compiles what the diff changes before and after,\n"
-	  "and takes over the functions that differ. With --source instead: a C file of replacement\n"
+	  "and takes over the functions that differ. With --deb PACKAGE instead of tree and command: a\n"
+	  "Debian package's source, in a chroot. With --source instead: a C file of replacement\n"
 	  "functions written against <ugraft/patch.h>.",
 	  TAKES_BUILD, 0, -1, OPERAND_NONE, OPERAND_NONE, verb_build },
 	{ "diff", "BEFORE.o AFTER.o", "say what differs between two objects, function by function",

@@ -5,14 +5,18 @@
  * Everything happens in a copy of the tree. It is mounted over the path of the original, in a
  * mount namespace that only the build sees: what depends on the path comes out as it would
  * there, and the user's tree is not touched. Where namespaces are not allowed the build runs
- * in the copy's own path.
+ * in the copy's own path. With a root the namespace is also a chroot: the build environment of
+ * another system, with the tree at any path.
  *
- *	record.c	the compiler wrapper, and the log it writes
+ *	wrapper.c	the compiler wrapper; recorder.c: as a static program
+ *	record.c	the directory of wrappers, and the log they write
  *	sandbox.c	the copy, the namespace, running programs in it
  *	jobs.c		the log becomes a list of compiles
  *	source.c	the diff: which files, applied to copies of them
  *	neutral.c	a changed file with the old line numbers
+ *	stages.c	how far a working directory is
  *	tree.c		the whole of `ugraft build --src`
+ *	targets.c	which file of the build is which target; the patch for them
  */
 #ifndef UG_BUILDER_CAPTURE_H
 #define UG_BUILDER_CAPTURE_H
@@ -20,9 +24,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "base/vec.h"
+#include "builder/build.h"
 
 typedef UG_VEC(char *) ug_string_vec;	/* owned */
 
@@ -35,13 +41,25 @@ struct ug_sandbox {
 	char *work;			/* private directory, removed at the end */
 	char *tree;			/* work/tree: the copy */
 	char *path;			/* where the build sees it */
+	char *root;			/* the chroot on the host, or NULL; work is there as well */
 	bool mounted;			/* path is the original's; else path is tree */
 	bool keep;			/* do not remove work */
 };
 
-/* Copy src. */
-int ug_sandbox_open(struct ug_sandbox *s, const char *src, struct ug_error *err) ug_must_check;
+struct ug_sandbox_opts {
+	const char *src;		/* the tree to copy */
+	const char *work;		/* the private directory to be, kept; NULL: a temporary one */
+	const char *root;		/* build in this chroot, and there in path; or NULL, NULL */
+	const char *path;
+	bool reuse;			/* work has the copy already */
+};
+
+int ug_sandbox_open(struct ug_sandbox *s, const struct ug_sandbox_opts *opts,
+		    struct ug_error *err) ug_must_check;
 void ug_sandbox_close(struct ug_sandbox *s);
+
+/* The PATH programs of the sandbox are searched in. */
+const char *ug_sandbox_search(const struct ug_sandbox *s);
 
 struct ug_run {
 	const char *const *argv;	/* ends with NULL */
@@ -54,6 +72,11 @@ struct ug_run {
 /* *ret_status: of the program. */
 int ug_sandbox_run(const struct ug_sandbox *s, const struct ug_run *run, int *ret_status,
 		   struct ug_error *err) ug_must_check;
+
+/* The same in two steps. */
+int ug_sandbox_start(const struct ug_sandbox *s, const struct ug_run *run, pid_t *ret_pid,
+		     struct ug_error *err) ug_must_check;
+int ug_sandbox_wait(pid_t pid, int *ret_status, struct ug_error *err) ug_must_check;
 
 /* The host's path of one the build sees; malloc'ed, NULL without memory. */
 char *ug_sandbox_host(const struct ug_sandbox *s, const char *cwd, const char *path);
@@ -84,8 +107,9 @@ typedef UG_VEC(struct ug_job) ug_job_vec;
 int ug_jobs_make(const ug_record_vec *records, const struct ug_sandbox *s, ug_job_vec *ret,
 		 struct ug_error *err) ug_must_check;
 void ug_jobs_free(ug_job_vec *v);
-/* Fill job->reads by asking the compiler. */
-int ug_job_find_reads(const struct ug_sandbox *s, struct ug_job *job, struct ug_error *err) ug_must_check;
+/* Fill the reads of these by asking their compilers, several at a time. */
+int ug_jobs_find_reads(const struct ug_sandbox *s, struct ug_job *const *jobs, size_t n,
+		       struct ug_error *err) ug_must_check;
 /* Compile it again, with a section for each function and variable, to `object`. */
 int ug_job_replay(const struct ug_sandbox *s, const struct ug_job *job, const char *object,
 		  struct ug_error *err) ug_must_check;
@@ -109,6 +133,28 @@ void ug_sources_free(ug_source_vec *v);
 
 /* The whole of a file, terminated; NULL: cannot be read. */
 char *ug_load_text(const char *path, size_t *ret_len);
+
+/* ---- stages.c ---- */
+
+/* That stage is complete in the working directory. */
+int ug_stage_set(const struct ug_sandbox *s, enum ug_build_stage stage, struct ug_error *err) ug_must_check;
+/* Is all before `from` complete? -EINVAL. */
+int ug_stage_check(const struct ug_sandbox *s, enum ug_build_stage from, struct ug_error *err) ug_must_check;
+/* Remove what the last stage has left by an earlier run. */
+int ug_stage_forget(const struct ug_sandbox *s, struct ug_error *err) ug_must_check;
+
+/* ---- targets.c ---- */
+
+struct ug_for_targets {
+	const struct ug_build_tree_opts *opts;
+	const char *tree, *work;	/* built; for temporary files */
+	const struct ug_object_pair *pairs;
+	size_t npairs;
+};
+
+/* Find the symbols of the targets in the built tree; make the patch. Adds to the report. */
+int ug_build_for_targets(const struct ug_for_targets *in, struct ug_patch_report *report,
+			 struct ug_error *err) ug_must_check;
 
 /* ---- neutral.c ---- */
 

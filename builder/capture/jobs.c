@@ -220,33 +220,33 @@ void ug_jobs_free(ug_job_vec *v)
 
 /* ---- running them ---- */
 
-static int run_job(const struct ug_sandbox *s, const struct ug_job *job, const char *const *extra,
-		   const char *output, const char *stdout_only, int *status, struct ug_error *err)
+typedef UG_VEC(const char *) argv_vec;
+
+static bool add_word(argv_vec *v, const char *word)
+{
+	const char **slot = ug_vec_add(v);
+
+	if (slot)
+		*slot = word;
+	return slot != NULL;
+}
+
+static int start_job(const struct ug_sandbox *s, const struct ug_job *job, const char *const *extra,
+		     const char *output, const char *stdout_only, pid_t *pid, struct ug_error *err)
 {
 	static const char *const epoch[] = { "SOURCE_DATE_EPOCH=1", NULL };
-	UG_VEC(const char *) argv = { 0 };
-	bool ok = true;
+	argv_vec argv = { 0 };
+	bool ok = add_word(&argv, job->compiler);
 	int rc;
 
-	*(const char **)(ug_vec_add(&argv)) = job->compiler;
-	ug_vec_for_each(&job->args, a) {
-		const char **slot = ug_vec_add(&argv);
-
-		ok &= slot != NULL;
-		if (slot)
-			*slot = *a;
-	}
-	for (; *extra; extra++) {
-		const char **slot = ug_vec_add(&argv);
-
-		ok &= slot != NULL;
-		if (slot)
-			*slot = *extra;
-	}
-	ok &= ug_vec_add(&argv) != NULL;
-	rc = ok ? ug_sandbox_run(s, &(struct ug_run){ .argv = argv.v, .cwd = job->cwd, .output = output,
-				 .stdout_only = stdout_only,
-				 .env = getenv("SOURCE_DATE_EPOCH") ? NULL : epoch }, status, err) :
+	ug_vec_for_each(&job->args, a)
+		ok &= add_word(&argv, *a);
+	for (; *extra; extra++)
+		ok &= add_word(&argv, *extra);
+	ok &= add_word(&argv, NULL);
+	rc = ok ? ug_sandbox_start(s, &(struct ug_run){ .argv = argv.v, .cwd = job->cwd, .output = output,
+				   .stdout_only = stdout_only,
+				   .env = getenv("SOURCE_DATE_EPOCH") ? NULL : epoch }, pid, err) :
 		  ug_err(err, -ENOMEM, "out of memory");
 	ug_vec_free(&argv);
 	return rc;
@@ -281,27 +281,68 @@ static int parse_reads(const struct ug_sandbox *s, struct ug_job *job, char *tex
 	return 0;
 }
 
-int ug_job_find_reads(const struct ug_sandbox *s, struct ug_job *job, struct ug_error *err)
-{
-	const char *extra[] = { "-w", "-M", "-MT", "x", job->source, NULL };
-	ug_autofree char *out = NULL, *text = NULL;
-	int rc, status;
-	size_t n;
+/* One compiler that is asked. */
+struct question {
+	struct ug_job *job;
+	char *out;			/* its answer */
+	pid_t pid;			/* 0: not started */
+};
 
-	if (asprintf(&out, "%s/reads", s->work) < 0) {
-		out = NULL;
+static int ask(const struct ug_sandbox *s, struct question *q, size_t n, struct ug_error *err)
+{
+	const char *extra[] = { "-w", "-M", "-MT", "x", q->job->source, NULL };
+
+	if (asprintf(&q->out, "%s/reads.%zu", s->work, n) < 0) {
+		q->out = NULL;
 		return ug_err(err, -ENOMEM, "out of memory");
 	}
-	unlink(out);
-	ug_strings_free(&job->reads);
-	rc = run_job(s, job, extra, "/dev/null", out, &status, err);
+	unlink(q->out);
+	ug_strings_free(&q->job->reads);
+	return start_job(s, q->job, extra, "/dev/null", q->out, &q->pid, err);
+}
+
+/* Waits even when an earlier one has failed: rc, or the error of this one. */
+static int answer(const struct ug_sandbox *s, struct question *q, int rc, struct ug_error *err)
+{
+	ug_autofree char *text = NULL;
+	int status, got;
+	size_t n;
+
+	got = q->pid > 0 ? ug_sandbox_wait(q->pid, &status, rc < 0 ? NULL : err) : 0;
+	if (rc == 0 && got < 0)
+		rc = got;
+	text = rc == 0 && q->pid > 0 ? ug_load_text(q->out, &n) : NULL;
+	if (q->out)
+		unlink(q->out);
+	free(q->out);
 	if (rc < 0)
 		return rc;
-	text = ug_load_text(out, &n);
 	if (status || !text)
 		return ug_err(err, -UG_E_COMPILE, "the compiler does not say what %s reads (status %d)",
-			      job->source, status);
-	return parse_reads(s, job, text) < 0 ? ug_err(err, -ENOMEM, "out of memory") : 0;
+			      q->job->source, status);
+	return parse_reads(s, q->job, text) < 0 ? ug_err(err, -ENOMEM, "out of memory") : 0;
+}
+
+#define AT_ONCE 8
+
+int ug_jobs_find_reads(const struct ug_sandbox *s, struct ug_job *const *jobs, size_t n,
+		       struct ug_error *err)
+{
+	for (size_t i = 0; i < n; i += AT_ONCE) {
+		struct question q[AT_ONCE] = { 0 };
+		size_t m = n - i < AT_ONCE ? n - i : AT_ONCE;
+		int rc = 0;
+
+		for (size_t j = 0; j < m && rc == 0; j++) {
+			q[j].job = jobs[i + j];
+			rc = ask(s, &q[j], j, err);
+		}
+		for (size_t j = 0; j < m; j++)
+			rc = answer(s, &q[j], rc, err);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }
 
 static int compile_failed(const struct ug_job *job, const char *log, int status, struct ug_error *err)
@@ -328,13 +369,16 @@ int ug_job_replay(const struct ug_sandbox *s, const struct ug_job *job, const ch
 				"-Wno-error", "-c", "-o", object, job->source, NULL };
 	ug_autofree char *log = NULL;
 	int rc, status;
+	pid_t pid;
 
 	if (asprintf(&log, "%s/replay.log", s->work) < 0) {
 		log = NULL;
 		return ug_err(err, -ENOMEM, "out of memory");
 	}
 	unlink(log);
-	rc = run_job(s, job, extra, log, NULL, &status, err);
+	rc = start_job(s, job, extra, log, NULL, &pid, err);
+	if (rc == 0)
+		rc = ug_sandbox_wait(pid, &status, err);
 	if (rc < 0)
 		return rc;
 	return status ? compile_failed(job, log, status, err) : 0;

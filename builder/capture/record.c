@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The wrapper is this very program under the name of a compiler, in a directory that stands
- * first in PATH. It notes where it was called and how, and becomes the real one. It changes
- * nothing: argv[0] is the full path of the real compiler, by which gcc finds its parts.
+ * The directory of compiler wrappers, and the log they write (wrapper.c). The wrappers are
+ * links to one program; in a chroot that is a static one, copied in, because the libraries of
+ * the host are not there.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,75 +15,8 @@
 
 #include "base/cleanup.h"
 #include "base/reader.h"
-#include "builder/buf.h"
-#include "builder/build.h"
 #include "builder/capture/capture.h"
-
-#define ENV_LOG "UGRAFT_RECORD_LOG"
-#define ENV_DIR "UGRAFT_RECORD_DIR"
-
-/* ---- the wrapper ---- */
-
-/* The next compiler of that name in PATH. */
-static bool find_real(const char *name, const char *skip, char *buf, size_t size)
-{
-	const char *path = getenv("PATH");
-
-	for (const char *p = path ? path : "/usr/bin:/bin"; *p;) {
-		size_t len = strcspn(p, ":");
-
-		if (len && (len != strlen(skip) || strncmp(p, skip, len))) {
-			snprintf(buf, size, "%.*s/%s", (int)len, p, name);
-			if (access(buf, X_OK) == 0)
-				return true;
-		}
-		p += len + (p[len] == ':');
-	}
-	return false;
-}
-
-/* One write to a file opened for appending: records of parallel compiles do not mix. */
-static void note(const char *log, const char *real, int argc, char **argv)
-{
-	ug_autoclose int fd = open(log, O_WRONLY | O_APPEND | O_CLOEXEC);
-	char cwd[PATH_MAX];
-	struct ug_buf b = { 0 };
-	uint32_t head[2] = { (uint32_t)argc + 1, 0 };
-
-	if (fd < 0 || !getcwd(cwd, sizeof(cwd)))
-		return;
-	ug_buf_add(&b, head, sizeof(head));
-	ug_buf_add(&b, cwd, strlen(cwd) + 1);
-	ug_buf_add(&b, real, strlen(real) + 1);
-	for (int i = 1; i < argc; i++)
-		ug_buf_add(&b, argv[i], strlen(argv[i]) + 1);
-	if (!b.failed) {
-		head[1] = (uint32_t)(b.n - sizeof(head));
-		memcpy(b.v, head, sizeof(head));
-		ug_ignore(write(fd, b.v, b.n) < 0 ? -1 : 0);
-	}
-	ug_buf_free(&b);
-}
-
-bool ug_build_wrapper(int argc, char **argv, int *ret)
-{
-	const char *log = getenv(ENV_LOG), *dir = getenv(ENV_DIR);
-	const char *base = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
-	char real[PATH_MAX];
-
-	if (!log || !dir || !strcmp(base, "ugraft"))
-		return false;
-	*ret = 127;
-	if (!find_real(base, dir, real, sizeof(real))) {
-		fprintf(stderr, "%s: not found in PATH\n", base);
-		return true;
-	}
-	note(log, real, argc, argv);
-	argv[0] = real;
-	execv(real, argv);
-	fprintf(stderr, "%s: %s\n", real, strerror(errno));
-	return true;
-}
+#include "builder/capture/wrapper.h"
 
 /* ---- its directory ---- */
 
@@ -107,21 +40,22 @@ static int link_names(const char *from, const char *dir, const char *wrapper, co
 	return 0;
 }
 
-static int link_all(const char *dir, const char *wrapper, struct ug_error *err)
+static int link_all(const struct ug_sandbox *s, const char *dir, const char *wrapper,
+		    struct ug_error *err)
 {
 	static const char pattern[] =
 		"^([a-z0-9_]+-linux-gnu-)?(gcc|g\\+\\+|cc|c\\+\\+|clang|clang\\+\\+|c89|c99)(-[0-9.]+)?$";
-	const char *path = getenv("PATH");
+	const char *path = ug_sandbox_search(s);
 	regex_t re;
 	int rc = 0;
 
 	if (regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) != 0)
 		return ug_err(err, -ENOMEM, "out of memory");
-	for (const char *p = path ? path : "/usr/bin:/bin"; *p && rc == 0;) {
+	for (const char *p = path; *p && rc == 0;) {
 		size_t len = strcspn(p, ":");
 		char from[PATH_MAX];
 
-		snprintf(from, sizeof(from), "%.*s", (int)len, p);
+		snprintf(from, sizeof(from), "%s%.*s", s->root ? s->root : "", (int)len, p);
 		rc = link_names(from, dir, wrapper, &re);
 		p += len + (p[len] == ':');
 	}
@@ -129,34 +63,54 @@ static int link_all(const char *dir, const char *wrapper, struct ug_error *err)
 	return rc < 0 ? ug_err(err, rc, "cannot make the compiler wrappers in %s", dir) : 0;
 }
 
-/* CC=/usr/bin/gcc would go past PATH. */
-static bool add_cc(ug_string_vec *env, const char *name, const char *dir)
+/* CC=/usr/bin/gcc would go past PATH. A chroot has an environment of its own. */
+static bool add_cc(const struct ug_sandbox *s, ug_string_vec *env, const char *name, const char *dir)
 {
 	const char *value = getenv(name);
 
-	if (!value || value[0] != '/' || strchr(value, ' '))
+	if (s->root || !value || value[0] != '/' || strchr(value, ' '))
 		return true;
 	return ug_strings_add(env, "%s=%s%s", name, dir, strrchr(value, '/'));
+}
+
+/* The program the wrappers link to, as the build sees it. */
+static int place_wrapper(const struct ug_sandbox *s, const char *wrapper, char *buf, size_t size,
+			 struct ug_error *err)
+{
+	const char *argv[] = { "cp", "-f", wrapper, buf, NULL };
+	struct ug_sandbox bare = { .path = s->work };
+	int rc, status;
+
+	snprintf(buf, size, "%s", wrapper);
+	if (!s->root)
+		return 0;
+	snprintf(buf, size, "%s/recorder", s->work);
+	rc = ug_sandbox_run(&bare, &(struct ug_run){ .argv = argv }, &status, err);
+	if (rc < 0)
+		return rc;
+	return status ? ug_err(err, -EIO, "cannot copy %s", wrapper) : 0;
 }
 
 int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, ug_string_vec *env,
 		      struct ug_error *err)
 {
-	const char *path = getenv("PATH");
-	char dir[PATH_MAX], log[PATH_MAX];
+	char dir[PATH_MAX], log[PATH_MAX], program[PATH_MAX];
 	int fd, rc;
 
 	snprintf(dir, sizeof(dir), "%s/bin", s->work);
 	snprintf(log, sizeof(log), "%s/log", s->work);
-	fd = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0 || close(fd) < 0 || mkdir(dir, 0700) < 0)
+	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || close(fd) < 0 || (mkdir(dir, 0700) < 0 && errno != EEXIST))
 		return ug_err_errno(err, "cannot create %s", dir);
-	rc = link_all(dir, wrapper, err);
+	rc = place_wrapper(s, wrapper, program, sizeof(program), err);
+	if (rc == 0)
+		rc = link_all(s, dir, program, err);
 	if (rc < 0)
 		return rc;
-	if (!ug_strings_add(env, "PATH=%s:%s", dir, path ? path : "/usr/bin:/bin") ||
-	    !ug_strings_add(env, ENV_LOG "=%s", log) || !ug_strings_add(env, ENV_DIR "=%s", dir) ||
-	    !add_cc(env, "CC", dir) || !add_cc(env, "CXX", dir) || !ug_vec_add(env))
+	if (!ug_strings_add(env, "PATH=%s:%s", dir, ug_sandbox_search(s)) ||
+	    !ug_strings_add(env, UG_RECORD_LOG "=%s", log) ||
+	    !ug_strings_add(env, UG_RECORD_DIR "=%s", dir) ||
+	    !add_cc(s, env, "CC", dir) || !add_cc(s, env, "CXX", dir) || !ug_vec_add(env))
 		return ug_err(err, -ENOMEM, "out of memory");
 	return 0;
 }

@@ -13,6 +13,8 @@
 #include "base/cleanup.h"
 #include "builder/capture/capture.h"
 
+#define UG_CHROOT_SEARCH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 bool ug_strings_add(ug_string_vec *v, const char *fmt, ...)
 {
 	char **slot = ug_vec_add(v);
@@ -68,10 +70,39 @@ static bool new_namespace(void)
 	return true;
 }
 
+/* Make `path` in the chroot the directory `from` of the host. */
+static bool bind_into(const struct ug_sandbox *s, const char *from, const char *path)
+{
+	char to[PATH_MAX];
+
+	if (snprintf(to, sizeof(to), "%s%s", s->root, path) >= (int)sizeof(to))
+		return false;
+	for (char *p = to + strlen(s->root); (p = strchr(p + 1, '/'));) {
+		*p = 0;
+		if (mkdir(to, 0755) < 0 && errno != EEXIST)
+			return false;
+		*p = '/';
+	}
+	return (mkdir(to, 0755) == 0 || errno == EEXIST) && mount(from, to, NULL, MS_BIND, NULL) == 0;
+}
+
+/* A container may forbid a new procfs, not another view of the one that is there. */
+static bool mount_proc(const struct ug_sandbox *s)
+{
+	char to[PATH_MAX];
+
+	snprintf(to, sizeof(to), "%s/proc", s->root);
+	return mount("proc", to, "proc", 0, NULL) == 0 || mount("/proc", to, NULL, MS_BIND | MS_REC, NULL) == 0;
+}
+
 static bool enter(const struct ug_sandbox *s)
 {
-	return new_namespace() && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       mount(s->tree, s->path, NULL, MS_BIND, NULL) == 0;
+	if (!new_namespace() || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return false;
+	if (!s->root)
+		return mount(s->tree, s->path, NULL, MS_BIND, NULL) == 0;
+	return bind_into(s, s->tree, s->path) && (!s->work || bind_into(s, s->work, s->work)) && mount_proc(s) &&
+	       chroot(s->root) == 0 && chdir("/") == 0;
 }
 
 static bool redirect(const char *path, int to, int to2)
@@ -81,41 +112,77 @@ static bool redirect(const char *path, int to, int to2)
 	return fd >= 0 && dup2(fd, to) >= 0 && (to2 < 0 || dup2(fd, to2) >= 0);
 }
 
+/* What the host's user has set is of no concern there, but for the way to the network. */
+static void clean_environment(void)
+{
+	static const char *const kept[] = { "http_proxy", "https_proxy", "no_proxy" };
+	char *value[3];
+
+	for (size_t i = 0; i < 3; i++) {
+		const char *v = getenv(kept[i]);
+
+		value[i] = v ? strdup(v) : NULL;
+	}
+	clearenv();
+	setenv("PATH", UG_CHROOT_SEARCH, 1);
+	setenv("HOME", "/nonexistent", 1);
+	setenv("LC_ALL", "C.UTF-8", 1);
+	for (size_t i = 0; i < 3; i++) {
+		if (value[i])
+			setenv(kept[i], value[i], 1);
+	}
+}
+
 #define CANNOT_ENTER 125
 
 static void child(const struct ug_sandbox *s, const struct ug_run *run)
 {
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-	if ((s->mounted && !enter(s)) || null < 0 || dup2(null, 0) < 0 ||
-	    chdir(run->cwd ? run->cwd : s->path) < 0 ||
-	    (run->output && !redirect(run->output, 1, 2)) ||
-	    (run->stdout_only && !redirect(run->stdout_only, 1, -1)))
+	/* Files for the output are the host's: opened before its paths are out of reach. */
+	if (null < 0 || dup2(null, 0) < 0 || (run->output && !redirect(run->output, 1, 2)) ||
+	    (run->stdout_only && !redirect(run->stdout_only, 1, -1)) ||
+	    (s->mounted && !enter(s)) || chdir(run->cwd ? run->cwd : s->path) < 0)
 		_exit(CANNOT_ENTER);
+	if (s->root)
+		clean_environment();
 	for (const char *const *e = run->env; e && *e; e++)
 		ug_ignore(putenv(strdup(*e)));
 	execvp(run->argv[0], (char *const *)(uintptr_t)run->argv);
 	_exit(127);
 }
 
-int ug_sandbox_run(const struct ug_sandbox *s, const struct ug_run *run, int *ret_status,
-		   struct ug_error *err)
+int ug_sandbox_start(const struct ug_sandbox *s, const struct ug_run *run, pid_t *ret_pid,
+		     struct ug_error *err)
+{
+	fflush(NULL);
+	*ret_pid = fork();
+	if (*ret_pid < 0)
+		return ug_err_errno(err, "cannot start %s", run->argv[0]);
+	if (*ret_pid == 0)
+		child(s, run);
+	return 0;
+}
+
+int ug_sandbox_wait(pid_t pid, int *ret_status, struct ug_error *err)
 {
 	int status;
-	pid_t pid;
 
-	fflush(NULL);
-	pid = fork();
-	if (pid < 0)
-		return ug_err_errno(err, "cannot start %s", run->argv[0]);
-	if (pid == 0)
-		child(s, run);
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
-			return ug_err_errno(err, "the exit status of %s is lost", run->argv[0]);
+			return ug_err_errno(err, "the exit status of a program is lost");
 	}
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	return 0;
+}
+
+int ug_sandbox_run(const struct ug_sandbox *s, const struct ug_run *run, int *ret_status,
+		   struct ug_error *err)
+{
+	pid_t pid;
+	int rc = ug_sandbox_start(s, run, &pid, err);
+
+	return rc < 0 ? rc : ug_sandbox_wait(pid, ret_status, err);
 }
 
 /* ---- the copy ---- */
@@ -148,33 +215,78 @@ static bool can_mount(struct ug_sandbox *s)
 	return ug_sandbox_run(s, &(struct ug_run){ .argv = argv }, &status, NULL) == 0 && status == 0;
 }
 
-int ug_sandbox_open(struct ug_sandbox *s, const char *src, struct ug_error *err)
+static int make_work(struct ug_sandbox *s, const struct ug_sandbox_opts *opts, struct ug_error *err)
 {
 	const char *tmp = getenv("TMPDIR");
 	int rc;
 
-	s->path = realpath(src, NULL);
-	if (!s->path)
-		return ug_err_errno(err, "cannot open %s", src);
+	if (opts->work) {
+		if (mkdir(opts->work, 0700) < 0 && errno != EEXIST)
+			return ug_err_errno(err, "cannot create %s", opts->work);
+		s->work = realpath(opts->work, NULL);
+		s->keep = true;
+		return s->work ? 0 : ug_err_errno(err, "cannot open %s", opts->work);
+	}
 	if (asprintf(&s->work, "%s/ugraft-build-XXXXXX", tmp && *tmp ? tmp : "/var/tmp") < 0) {
 		s->work = NULL;
 		return ug_err(err, -ENOMEM, "out of memory");
 	}
-	if (!mkdtemp(s->work)) {
-		rc = ug_err_errno(err, "cannot make a temporary directory");
-		free(s->work);
-		s->work = NULL;
-		return rc;
+	if (mkdtemp(s->work))
+		return 0;
+	rc = ug_err_errno(err, "cannot make a temporary directory");
+	free(s->work);
+	s->work = NULL;
+	return rc;
+}
+
+static int make_copy(struct ug_sandbox *s, const struct ug_sandbox_opts *opts, struct ug_error *err)
+{
+	ug_autofree char *src = NULL;
+
+	if (asprintf(&s->tree, "%s/tree", s->work) < 0) {
+		s->tree = NULL;
+		return ug_err(err, -ENOMEM, "out of memory");
 	}
-	if (asprintf(&s->tree, "%s/tree", s->work) < 0 || mkdir(s->tree, 0700) < 0)
-		return ug_err_errno(err, "cannot make a temporary directory");
-	rc = copy_tree(s, s->path, err);
-	if (rc < 0 || can_mount(s))
-		return rc;
+	if (opts->reuse)
+		return access(s->tree, R_OK) == 0 ? 0 : ug_err_errno(err, "cannot go on in %s", s->work);
+	if (mkdir(s->tree, 0755) < 0)
+		return ug_err_errno(err, "cannot create %s", s->tree);
+	src = realpath(opts->src, NULL);
+	return src ? copy_tree(s, src, err) : ug_err_errno(err, "cannot open %s", opts->src);
+}
+
+/* Without the right to mount the tree is built where the copy is; a chroot needs that right. */
+static int find_place(struct ug_sandbox *s, const struct ug_sandbox_opts *opts, struct ug_error *err)
+{
+	s->root = opts->root ? strdup(opts->root) : NULL;
+	s->path = opts->root ? strdup(opts->path) : realpath(opts->src, NULL);
+	if (!s->path || (opts->root && !s->root))
+		return ug_err_errno(err, "cannot open %s", opts->src);
+	if (can_mount(s))
+		return 0;
+	if (s->root)
+		return ug_err(err, -UG_E_CHROOT, "%s cannot be entered: mounting and chroot need root's "
+			      "rights", s->root);
 	s->mounted = false;
 	free(s->path);
 	s->path = strdup(s->tree);
 	return s->path ? 0 : ug_err(err, -ENOMEM, "out of memory");
+}
+
+int ug_sandbox_open(struct ug_sandbox *s, const struct ug_sandbox_opts *opts, struct ug_error *err)
+{
+	int rc = make_work(s, opts, err);
+
+	if (rc == 0)
+		rc = make_copy(s, opts, err);
+	return rc < 0 ? rc : find_place(s, opts, err);
+}
+
+const char *ug_sandbox_search(const struct ug_sandbox *s)
+{
+	const char *path = s->root ? NULL : getenv("PATH");
+
+	return path ? path : UG_CHROOT_SEARCH;
 }
 
 void ug_sandbox_close(struct ug_sandbox *s)
@@ -189,6 +301,7 @@ void ug_sandbox_close(struct ug_sandbox *s)
 	free(s->work);
 	free(s->tree);
 	free(s->path);
+	free(s->root);
 }
 
 char *ug_sandbox_host(const struct ug_sandbox *s, const char *cwd, const char *path)
@@ -202,13 +315,16 @@ char *ug_sandbox_host(const struct ug_sandbox *s, const char *cwd, const char *p
 		return NULL;
 	}
 	if (!strncmp(seen, s->path, n) && (seen[n] == '/' || !seen[n])) {
-		if (asprintf(&host, "%s%s", s->tree, seen + n) < 0) {
+		if (asprintf(&host, "%s%s", s->tree, seen + n) < 0)
 			host = NULL;
-			return NULL;
-		}
+	} else if (s->root && strncmp(seen, s->work, strlen(s->work))) {
+		if (asprintf(&host, "%s%s", s->root, seen) < 0)
+			host = NULL;
 	} else {
 		host = ug_take_ptr(seen);
 	}
+	if (!host)
+		return NULL;
 	real = realpath(host, NULL);
 	return real ? real : ug_take_ptr(host);
 }

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * ugraft build --src, stage by stage: copy, plain build, read the log, find who read what the
- * diff changes, compile that before and after, compare, write the patch.
+ * diff changes, compile that before and after; targets.c does the rest.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +16,6 @@
 #include "builder/build.h"
 #include "builder/capture/capture.h"
 #include "builder/output.h"
-#include "builder/symbols.h"
 
 struct tree {
 	const struct ug_build_tree_opts *opts;
@@ -29,7 +27,6 @@ struct tree {
 	UG_VEC(struct place) places;	/* where changed text is, in the tree */
 	UG_VEC(size_t) affected;	/* jobs */
 	UG_VEC(struct ug_object_pair) pairs;
-	char **symbols;			/* of each target, owned */
 };
 
 struct place {
@@ -150,10 +147,8 @@ static int look_at_job(struct tree *t, size_t i)
 {
 	struct ug_job *job = &t->jobs.v[i];
 	bool affected = false;
-	int rc = ug_job_find_reads(&t->box, job, t->err);
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	ug_vec_for_each(&job->reads, r) {
 		size_t f = file_of(t, *r);
 
@@ -198,16 +193,26 @@ static int check_read(struct tree *t)
 	return 0;
 }
 
+static int ask_jobs(struct tree *t, const size_t *which, size_t n)
+{
+	ug_autofree struct ug_job **jobs = calloc(n + 1, sizeof(struct ug_job *));
+
+	if (!jobs)
+		return no_memory(t);
+	for (size_t i = 0; i < n; i++)
+		jobs[i] = &t->jobs.v[which ? which[i] : i];
+	return ug_jobs_find_reads(&t->box, jobs, n, t->err);
+}
+
 static int find_affected(struct tree *t)
 {
 	uint64_t start = ug_now_ns();
+	int rc = ask_jobs(t, NULL, t->jobs.n);
 
-	for (size_t i = 0; i < t->jobs.n; i++) {
-		int rc = look_at_job(t, i);
-
-		if (rc < 0)
-			return rc;
-	}
+	for (size_t i = 0; i < t->jobs.n && rc == 0; i++)
+		rc = look_at_job(t, i);
+	if (rc < 0)
+		return rc;
 	return note(t, "%zu of them read what the diff changes (found in %.1f s)", t->affected.n,
 		    (double)(ug_now_ns() - start) / 1e9);
 }
@@ -256,10 +261,20 @@ static int change_place(struct tree *t, const char *path, const struct ug_source
 	return write_text(t, path, text ? text : f->after, text ? len : f->after_len);
 }
 
-static int change_sources(struct tree *t)
+static int restore_place(struct tree *t, const char *path, const struct ug_source_file *f)
+{
+	if (!f->before)
+		return unlink(path) < 0 && errno != ENOENT ?
+		       ug_err_errno(t->err, "cannot remove %s", path) : 0;
+	return write_text(t, path, f->before, f->before_len);
+}
+
+typedef int (*place_fn)(struct tree *t, const char *path, const struct ug_source_file *f);
+
+static int each_place(struct tree *t, place_fn fn)
 {
 	ug_vec_for_each(&t->places, p) {
-		int rc = change_place(t, p->path, &t->files.v[p->file]);
+		int rc = fn(t, p->path, &t->files.v[p->file]);
 
 		if (rc < 0)
 			return rc;
@@ -270,7 +285,7 @@ static int change_sources(struct tree *t)
 
 		snprintf(path, sizeof(path), "%s/%s", t->box.tree, f->name);
 		if (!f->before)
-			rc = change_place(t, path, f);
+			rc = fn(t, path, f);
 		if (rc < 0)
 			return rc;
 	}
@@ -281,16 +296,15 @@ static int change_sources(struct tree *t)
 static int look_again(struct tree *t)
 {
 	bool any = false;
+	int rc;
 
 	ug_vec_for_each(&t->files, f)
 		any |= !f->before;
+	rc = any ? ask_jobs(t, t->affected.v, t->affected.n) : 0;
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; any && i < t->affected.n; i++) {
-		struct ug_job *job = &t->jobs.v[t->affected.v[i]];
-		int rc = ug_job_find_reads(&t->box, job, t->err);
-
-		if (rc < 0)
-			return rc;
-		ug_vec_for_each(&job->reads, r) {
+		ug_vec_for_each(&t->jobs.v[t->affected.v[i]].reads, r) {
 			size_t f = file_of(t, *r);
 
 			if (f != SIZE_MAX)
@@ -317,87 +331,25 @@ static int make_pairs(struct tree *t)
 	return 0;
 }
 
-/* ---- is the rebuilt program the running one? ---- */
-
-struct search {
-	const struct ug_build_id *id;
-	char *found;
-};
-
-static struct search search;		/* nftw() passes no context */
-
-static int look_at_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	struct ug_build_id id;
-	struct ug_linked l;
-
-	if (type != FTW_F || !S_ISREG(st->st_mode) || st->st_size < 1024)
-		return 0;
-	ug_linked_build_id(path, &id);
-	if (!id.len || !ug_build_id_equal(&id, search.id))
-		return 0;
-	if (ug_linked_open(path, &l, NULL) < 0)
-		return 0;		/* a stripped copy */
-	ug_linked_close(&l);
-	search.found = strdup(path);
-	return 1;
-}
-
-static int find_rebuilt(struct tree *t, size_t i)
-{
-	struct ug_build_id id;
-
-	ug_linked_build_id(t->opts->targets[i], &id);
-	if (!id.len)
-		return 0;
-	search = (struct search){ .id = &id };
-	(void)nftw(t->box.tree, look_at_file, 32, FTW_PHYS);
-	if (search.found) {
-		t->symbols[i] = search.found;
-		return note(t, "%s: rebuilt identically (equal build-id)", t->opts->targets[i]);
-	}
-	if (i == 0 && t->opts->debug) {
-		t->symbols[i] = strdup(t->opts->debug);
-		return t->symbols[i] ? 0 : no_memory(t);
-	}
-	return note(t, "%s: rebuilt with another build-id; each function is compared",
-		    t->opts->targets[i]);
-}
-
-/* ---- all of it ---- */
-
-static int make_patch(struct tree *t)
-{
-	const struct ug_build_tree_opts *o = t->opts;
-
-	t->symbols = calloc(o->ntargets + 1, sizeof(*t->symbols));
-	if (!t->symbols)
-		return no_memory(t);
-	for (size_t i = 0; i < o->ntargets; i++) {
-		int rc = find_rebuilt(t, i);
-
-		if (rc < 0)
-			return rc;
-	}
-	return ug_build_objects_into(&(struct ug_build_objects_opts){
-		.pairs = t->pairs.v, .npairs = t->pairs.n, .targets = o->targets,
-		.ntargets = o->ntargets, .symbols = (const char *const *)t->symbols,
-		.output = o->output, .name = o->name, .description = o->description, .cves = o->cves,
-		.layout_ok = o->layout_ok, .nlayout_ok = o->nlayout_ok }, t->report, t->err);
-}
-
 static int compare_versions(struct tree *t)
 {
 	uint64_t start = ug_now_ns();
-	int rc;
+	int rc, back;
 
 	rc = replay(t, "before");
 	if (rc == 0)
-		rc = change_sources(t);
+		rc = ug_stage_set(&t->box, UG_STAGE_COPY, t->err);
+	if (rc == 0)
+		rc = each_place(t, change_place);
 	if (rc == 0)
 		rc = replay(t, "after");
 	if (rc == 0)
 		rc = look_again(t);
+	back = each_place(t, restore_place);
+	if (back == 0)
+		back = ug_stage_set(&t->box, UG_STAGE_BUILD, t->err);
+	if (rc == 0)
+		rc = back;
 	if (rc == 0)
 		rc = check_read(t);
 	if (rc == 0)
@@ -419,18 +371,44 @@ static int check_old_read(struct tree *t)
 	return rc;
 }
 
-static int run(struct tree *t)
+/* ---- all of it ---- */
+
+static int prepare(struct tree *t)
+{
+	const struct ug_build_tree_opts *o = t->opts;
+	bool reuse = o->from > UG_STAGE_COPY;
+	int rc;
+
+	rc = ug_sandbox_open(&t->box, &(struct ug_sandbox_opts){
+		.src = o->src, .work = o->work, .root = o->root, .path = o->path, .reuse = reuse },
+		t->err);
+	t->box.keep |= o->keep;
+	if (rc == 0)
+		rc = reuse ? ug_stage_check(&t->box, (enum ug_build_stage)o->from, t->err) :
+			     ug_stage_set(&t->box, UG_STAGE_COPY, t->err);
+	if (rc == 0)
+		rc = ug_stage_forget(&t->box, t->err);
+	return rc < 0 ? rc : ug_sources_make(&t->box, o->diffs, o->ndiffs, &t->files, t->err);
+}
+
+static int build_plain(struct tree *t)
+{
+	int rc = 0;
+
+	if (t->opts->from > UG_STAGE_BUILD)
+		return 0;
+	if (t->opts->from == UG_STAGE_BUILD)
+		rc = ug_stage_set(&t->box, UG_STAGE_COPY, t->err);
+	if (rc == 0)
+		rc = run_build(t);
+	return rc < 0 ? rc : ug_stage_set(&t->box, UG_STAGE_BUILD, t->err);
+}
+
+static int compare_and_make(struct tree *t)
 {
 	int rc;
 
-	rc = ug_sandbox_open(&t->box, t->opts->src, t->err);
-	t->box.keep |= t->opts->keep;
-	if (rc == 0)
-		rc = ug_sources_make(&t->box, t->opts->diffs, t->opts->ndiffs, &t->files, t->err);
-	if (rc == 0)
-		rc = run_build(t);
-	if (rc == 0)
-		rc = read_jobs(t);
+	rc = read_jobs(t);
 	if (rc == 0)
 		rc = find_affected(t);
 	if (rc == 0)
@@ -438,7 +416,22 @@ static int run(struct tree *t)
 	if (rc == 0)
 		rc = compare_versions(t);
 	if (rc == 0)
-		rc = make_patch(t);
+		rc = ug_build_for_targets(&(struct ug_for_targets){
+			.opts = t->opts, .tree = t->box.tree, .work = t->box.work,
+			.pairs = t->pairs.v, .npairs = t->pairs.n }, t->report, t->err);
+	return rc;
+}
+
+static int run(struct tree *t)
+{
+	int to = t->opts->to ? t->opts->to : UG_STAGE_PATCH, rc;
+
+	rc = prepare(t);
+	if (rc == 0 && to >= UG_STAGE_BUILD)
+		rc = build_plain(t);
+	t->report->stopped = to < UG_STAGE_PATCH;
+	if (rc == 0 && to >= UG_STAGE_PATCH)
+		rc = compare_and_make(t);
 	if (t->box.keep && t->box.work)
 		ug_ignore(note(t, "kept: %s", t->box.work));
 	return rc;
@@ -456,9 +449,6 @@ int ug_build_tree(const struct ug_build_tree_opts *opts, struct ug_patch_report 
 		free((char *)(uintptr_t)p->before);
 		free((char *)(uintptr_t)p->after);
 	}
-	for (size_t i = 0; t.symbols && i < opts->ntargets; i++)
-		free(t.symbols[i]);
-	free(t.symbols);
 	ug_vec_for_each(&t.places, p)
 		free(p->path);
 	ug_vec_free(&t.places);

@@ -395,6 +395,15 @@ static bool is_bound(const use_vec *uses, size_t begin, size_t at)
 	return false;
 }
 
+/*
+ * With a section for each variable, what has no name in plain .data is a constant: gcc puts those
+ * there that hold addresses, as the initial value of an automatic array of strings.
+ */
+static bool is_pool(const struct ug_dobj *o, uint32_t section)
+{
+	return !strcmp(ug_objfile_section_name(&o->file, section), ".data");
+}
+
 static int add_regions(struct ug_dobj *o, const use_vec *uses)
 {
 	for (size_t i = 0; i < uses->n;) {
@@ -417,6 +426,8 @@ static int add_regions(struct ug_dobj *o, const use_vec *uses)
 		item = add_item(o, UG_ITEM_DATA, section, start, end - start);
 		if (!item)
 			return -ENOMEM;
+		if (is_pool(o, section))
+			item->readonly = true;
 		item->literal = item->readonly;
 	}
 	return 0;

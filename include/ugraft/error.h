@@ -89,7 +89,9 @@ enum ug_exit {
 	X(CHANGE, REFUSED, EINVAL, "the change cannot be made into a patch")                       \
 	X(IDENTITY, REFUSED, ENODEV, "the rebuilt program is not the one that runs")               \
 	X(DIFF, FAILED, EINVAL, "the diff does not apply, or is not used by the build")            \
-	X(TRANSFER, REFUSED, EAGAIN, "a thread is in a transfer which a stop could cut short")
+	X(TRANSFER, REFUSED, EAGAIN, "a thread is in a transfer which a stop could cut short")     \
+	X(SOURCE_GONE, REFUSED, ENOENT, "the binary is known, but not the source it was built from") \
+	X(CHROOT, FAILED, EIO, "the environment to build in cannot be made")
 
 enum ug_error_code {
 	UG_E_FIRST = UG_E_BASE,
