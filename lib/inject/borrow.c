@@ -21,6 +21,7 @@
 enum rank {
 	RANK_ASLEEP,		/* in a call the kernel resumes by itself, with its timeout */
 	RANK_RUNNING,		/* loses some time */
+	RANK_PARENT,		/* as the first, but SIGCHLD may be meant for it: docs/stopping.md */
 	RANK_CLASS_E,		/* restarted after the cure; has no timeout that could grow */
 	RANK_RESTARTED,		/* its number is guessed (needed only if we die) */
 	RANK_TRANSFER,		/* may return short */
@@ -87,6 +88,8 @@ static void judge(struct search *s, const struct ug_task *task, struct candidate
 		judge_class_e(s, &sc, c);
 	else if (sc.nr == SYS_restart_syscall)
 		c->rank = RANK_RESTARTED;
+	else if (sc.nr == SYS_wait4 || sc.nr == SYS_waitid)
+		c->rank = RANK_PARENT;
 	else
 		c->rank = RANK_ASLEEP;
 	if (c->rank < RANK_TRANSFER && ug_syscall_may_shorten(&sc))

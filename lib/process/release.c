@@ -142,14 +142,25 @@ static size_t find_unknown(struct ug_stop *s)
 }
 
 /* The stopped ones of one kind, in the order they stopped. */
-static void resume_held(struct ug_stop *s, bool running)
+static void resume_held(struct ug_stop *s, bool running, bool cured)
 {
 	for (size_t i = 0; i < s->held.n; i++) {
 		struct ug_tracee *t = s->held.v[i];
 
-		if (t->running == running && t->state == UG_TRACEE_STOPPED)
+		if (t->running == running && t->t.cured == cured && t->state == UG_TRACEE_STOPPED)
 			detach(s, t);
 	}
+}
+
+/*
+ * Sleepers of class E last. A signal that the program ignores is not ignored while the thread it
+ * is meant for is traced (SIGCHLD: the one that has forked): stopped as that is, another one is
+ * woken for it, and finds EINTR. Traced, that one would be cured; it must not be free already.
+ */
+static void resume_sleepers(struct ug_stop *s)
+{
+	resume_held(s, false, false);
+	resume_held(s, false, true);
 }
 
 static void note_times(struct ug_stop *s, uint64_t runners_ns)
@@ -180,9 +191,10 @@ void ug_stop_let_go(struct ug_stop *s)
 {
 	uint64_t runners_ns;
 
-	resume_held(s, true);
+	resume_held(s, true, false);
+	resume_held(s, true, true);
 	runners_ns = ug_now_ns();
-	resume_held(s, false);
+	resume_sleepers(s);
 	note_times(s, runners_ns);
 	ug_tracer_watchdog(0);
 	ug_tracer_relax();
