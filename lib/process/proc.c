@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/pidfd.h>
@@ -131,6 +132,24 @@ static int pin(struct ug_proc *p, struct ug_error *err)
 	return ug_err_errno(err, "cannot refer to process %d", p->pid);
 }
 
+/*
+ * In the midst of an execve: it has its new memory, but no program in it yet. Field 26 of stat,
+ * where the program begins, is set when that is mapped. (An exited leader has no memory at all.)
+ */
+static bool is_between_programs(struct ug_proc *p)
+{
+	char text[1024], *at = NULL;
+
+	if (ug_procfile_read(p->dirfd, "stat", text, sizeof(text)) > 0)
+		at = strrchr(text, ')');
+	if (!at || at[1] != ' ' || at[2] == 'Z')
+		return false;
+	at++;
+	for (int field = 3; at && field < 26; field++)
+		at = strchr(at + 1, ' ');
+	return at && strtoull(at, NULL, 10) == 0;
+}
+
 static int open_files(struct ug_proc *p, struct ug_error *err)
 {
 	struct ug_task task;
@@ -155,6 +174,9 @@ static int open_files(struct ug_proc *p, struct ug_error *err)
 			      p->pid);
 	if (p->mem_fd < 0)
 		return ug_err_errno(err, "cannot open the memory of process %d", p->pid);
+	if (is_between_programs(p))
+		return ug_err(err, -UG_E_GONE, "process %d is about to execute another program",
+			      p->pid);
 	p->pagemap_fd = ug_proc_open_mm_file(p->dirfd, "pagemap", O_RDONLY);
 	/* All of it must belong to the process which the pidfd pins. */
 	return ug_proc_check(p, err);
