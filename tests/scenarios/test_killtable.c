@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The controller is killed at each of its system calls, in targets of all kinds:
+ *
+ *	load, unload, recover  x  computing, blocked, signals, forking, storm  x  1, 8, 100 threads
+ *
+ * (tests/victims/killed.c). After each death the target must live, not be stopped, not be traced,
+ * go on with what it does, and mix nothing; then another controller settles it, the result is
+ * entirely old or entirely new, and once it is unloaded nothing is left. One row of the table
+ * for each combination:
+ *
+ *	test_killtable [-t SECONDS] [-k STRIDE] [-n MIN-MAX]
+ *
+ * -t: as many calls as there is time for, evenly spread, a row. -k: each k-th. Neither: all,
+ * with 100 threads each 25th. -n: only targets of so many threads.
+ *
+ * EINTR, where a stop may end a call of class E with it: a kill between interrupt and cure, once a
+ * thread; and in "forking", whose first thread may be woken by the SIGCHLD of another one that
+ * is traced (docs/stopping.md, limits). It is no harm there, but counted.
+ */
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/command.h"
+#include "lib/scenario.h"
+#include "lib/victim.h"
+#include "ugraft/ugraft.h"
+
+#define NAME "protocol-fix"
+#define MANY_STRIDE 25
+#define GROW_MS 20000
+
+/* What is wrong with a target; one is enough. */
+enum harm { NONE, DEAD, STOPPED, TRACED, MIXED, STUCK, SIGNAL, UNSETTLED, HARMS };
+
+struct row {
+	const char *verb, *kind;
+	int threads;
+	unsigned long calls, stride;
+	unsigned int trials, killed, harms[HARMS];
+	unsigned int interrupted;	/* kills that ended a call of class E with EINTR */
+	unsigned int old, new;		/* what was found settled */
+	char first[700];		/* what was seen of the first harm */
+};
+
+static struct scenario_victim victim;
+static struct victim_state before;
+static const char *patch;
+static char pid_text[16];
+static double seconds;
+static unsigned long stride;
+static int min_threads = 1, max_threads = 100;
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* ---- the target ---- */
+
+static void start_victim(const struct row *row)
+{
+	char threads[16];
+	const char *argv[] = { scenario_bin("tests/victims/killed"), row->kind, threads, NULL };
+	char why[600];
+
+	snprintf(threads, sizeof(threads), "%d", row->threads);
+	scenario_start(&victim, argv);
+	snprintf(pid_text, sizeof(pid_text), "%d", victim.pid);
+	(void)scenario_ask(&victim, "stat");
+	nap_us(20000);
+	if (victim_snapshot(victim.pid, &before, why, sizeof(why)) < 0)
+		scenario_die("%s", why);
+}
+
+static void stop_victim(void)
+{
+	scenario_stop(&victim);
+	victim_state_free(&before);
+}
+
+static unsigned long ask(const char *name)
+{
+	return scenario_number(scenario_ask(&victim, "stat"), name);
+}
+
+static bool grows(const char *name)
+{
+	unsigned long then = ask(name);
+	double start = now_s();
+
+	while (now_s() - start < GROW_MS / 1000.0) {
+		if (ask(name) > then)
+			return true;
+		nap_us(500);
+	}
+	return false;
+}
+
+static enum harm look(const struct row *row, char *why, size_t size)
+{
+	if (victim_alive(victim.pid, why, size) < 0)
+		return strstr(why, "stopped") ? STOPPED : strstr(why, "traced") ? TRACED : DEAD;
+	if (!grows("calls") || (strcmp(row->kind, "blocked") != 0 && !grows("rounds"))) {
+		snprintf(why, size, "it does not go on");
+		return STUCK;
+	}
+	if (ask("mixed")) {
+		snprintf(why, size, "%lu calls were mixed", ask("mixed"));
+		return MIXED;
+	}
+	if (ask("wrong")) {
+		snprintf(why, size, "%lu signals lost or out of order", ask("wrong"));
+		return SIGNAL;
+	}
+	return NONE;
+}
+
+/* All calls of a while are of one version. */
+static bool runs_only(bool new, char *why, size_t size)
+{
+	const char *other = new ? "old" : "new";
+	unsigned long then = ask(other);
+
+	if (!grows(new ? "new" : "old") || ask(other) != then) {
+		snprintf(why, size, "%s calls after it was settled", other);
+		return false;
+	}
+	return true;
+}
+
+/* Another controller finishes or rolls back; then what is loaded is unloaded. */
+static enum harm settle(struct row *row, char *why, size_t size)
+{
+	struct ug_error err = { 0 };
+	struct ug_status *st;
+	bool loaded, settled;
+
+	if (ug_recover(victim.pid, NULL, NULL, &err) < 0 || ug_status(victim.pid, &st, &err) < 0) {
+		snprintf(why, size, "recover: %s", err.message);
+		return UNSETTLED;
+	}
+	loaded = st->npatches > 0;
+	settled = !st->needs_recovery && !st->busy && st->npatches <= 1 &&
+		  (!loaded || st->patches[0].state == UG_PATCH_ENABLED);
+	ug_status_free(st);
+	if (!settled) {
+		snprintf(why, size, "not settled by recover");
+		return UNSETTLED;
+	}
+	if (!runs_only(loaded, why, size))
+		return MIXED;
+	*(loaded ? &row->new : &row->old) += 1;
+	if (loaded && ug_unload(victim.pid, NAME, NULL, NULL, &err) < 0) {
+		snprintf(why, size, "unload: %s", err.message);
+		return UNSETTLED;
+	}
+	return victim_compare(victim.pid, &before, VICTIM_CLEAN, why, size) < 0 ? UNSETTLED : NONE;
+}
+
+/* ---- the controller ---- */
+
+/* killat OPTION... ugraft VERB ...; its exit status. */
+static int run_killat(struct command *c, const char *option, const char *verb)
+{
+	const char *argv[COMMAND_ARGS_MAX + 1] = { scenario_bin("tests/tools/killat"), "-p", option,
+						   scenario_bin("ugraft"), verb,
+						   "--max-pause=200ms" };
+	int n = 6;
+
+	if (strcmp(verb, "recover") != 0)
+		argv[n++] = strcmp(verb, "load") == 0 ? patch : NAME;
+	argv[n++] = pid_text;
+	argv[n] = NULL;
+	return command_run(c, argv);
+}
+
+static void must_load(void)
+{
+	struct ug_error err = { 0 };
+
+	if (ug_load(victim.pid, patch, NULL, NULL, &err) < 0)
+		scenario_die("load: %s", err.message);
+}
+
+/* recover has most to do where a load was killed between commit and completion, or just before. */
+static void leave_something(unsigned long calls_of_load, unsigned int trial)
+{
+	static const unsigned int parts[] = { 60, 70, 80, 85, 90, 95 };
+	struct command c;
+	char number[24];
+
+	snprintf(number, sizeof(number), "%lu", calls_of_load * parts[trial % 6] / 100);
+	(void)run_killat(&c, number, "load");
+}
+
+static unsigned long number_at_end(struct command *c)
+{
+	char *at;
+
+	while (c->len && c->output[c->len - 1] == '\n')
+		c->output[--c->len] = 0;
+	at = strrchr(c->output, '\n');
+	return strtoul(at ? at + 1 : c->output, NULL, 10);
+}
+
+static unsigned long count_calls(const char *verb)
+{
+	struct command c;
+
+	if (run_killat(&c, "-c", verb) != 0)
+		scenario_die("killat -c %s: %s", verb, c.output);
+	return number_at_end(&c);
+}
+
+/* What the verb finds, before it is counted or killed. */
+static void prepare(const struct row *row, unsigned long calls_of_load, unsigned int trial)
+{
+	if (strcmp(row->verb, "unload") == 0)
+		must_load();
+	else if (strcmp(row->verb, "recover") == 0)
+		leave_something(calls_of_load, trial);
+}
+
+/* ---- a row ---- */
+
+static void note(struct row *row, enum harm harm, unsigned long call, const char *name,
+		 const char *why)
+{
+	row->harms[harm]++;
+	if (!row->first[0])
+		snprintf(row->first, sizeof(row->first), "call %lu (%s): %s", call, name, why);
+}
+
+/* EINTR: one a thread, and only where there was a kill; never in a call the kernel resumes. */
+static enum harm look_for_eintr(struct row *row, bool killed, char *why, size_t size)
+{
+	const char *answer;
+	unsigned long worst;
+
+	if (strcmp(row->kind, "signals") == 0)
+		return NONE;
+	answer = scenario_ask(&victim, "reset");
+	worst = scenario_number(answer, "worst");
+	row->interrupted += worst > 0;
+	if ((worst <= killed || strcmp(row->kind, "forking") == 0) && !scenario_number(answer, "other"))
+		return NONE;
+	snprintf(why, size, "EINTR where there must be none: %s", answer);
+	return SIGNAL;
+}
+
+/* True when the verb was over before its n-th call. */
+static bool trial(struct row *row, unsigned long calls_of_load, unsigned long n)
+{
+	char why[600] = "", number[24], name[64];
+	struct command c;
+	enum harm harm;
+	int status;
+
+	prepare(row, calls_of_load, row->trials);
+	(void)scenario_ask(&victim, "reset");
+	snprintf(number, sizeof(number), "%lu", n);
+	status = run_killat(&c, number, row->verb);
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(c.output, "\n"), c.output);
+	row->trials++;
+	row->killed += status == 0;
+	harm = look(row, why, sizeof(why));
+	if (!harm)
+		harm = look_for_eintr(row, status == 0, why, sizeof(why));
+	if (!harm)
+		harm = settle(row, why, sizeof(why));
+	if (!harm)
+		harm = look(row, why, sizeof(why));
+	if (!harm)
+		harm = look_for_eintr(row, false, why, sizeof(why));
+	if (harm) {
+		note(row, harm, n, name, why);
+		stop_victim();
+		start_victim(row);
+	}
+	return status != 0;
+}
+
+static unsigned long choose_stride(const struct row *row, double each_s)
+{
+	double room = seconds / each_s;
+
+	if (stride)
+		return stride;
+	if (!seconds)
+		return row->threads < 100 ? 1 : MANY_STRIDE;
+	return room < 1 ? row->calls : (unsigned long)((double)row->calls / room) + 1;
+}
+
+static void count_row(struct row *row, unsigned long *ret_load)
+{
+	char why[600] = "";
+
+	*ret_load = count_calls("load");
+	if (settle(row, why, sizeof(why)))
+		scenario_die("%s", why);
+	row->calls = *ret_load;
+	/* A recover finds more or less to do, or nothing: the least that is not nothing. */
+	for (unsigned int i = 0; strcmp(row->verb, "load") != 0 && i < 6; i++) {
+		unsigned long n;
+
+		prepare(row, *ret_load, i);
+		n = count_calls(row->verb);
+		if (i == 0 || row->calls < 20 || (n >= 20 && n < row->calls))
+			row->calls = n;
+		if (settle(row, why, sizeof(why)))
+			scenario_die("%s", why);
+		if (strcmp(row->verb, "unload") == 0)
+			break;
+	}
+	if (row->calls < 20)
+		scenario_die("%s makes %lu system calls", row->verb, row->calls);
+	row->old = row->new = 0;
+}
+
+static void do_row(struct row *row)
+{
+	unsigned long calls_of_load, n;
+	double start;
+
+	start_victim(row);
+	count_row(row, &calls_of_load);
+	/* The first trial tells what one takes. */
+	start = now_s();
+	(void)trial(row, calls_of_load, 1 + row->calls / 2);
+	row->stride = choose_stride(row, now_s() - start);
+	start = now_s();
+	/* How many calls it takes differs from time to time. */
+	for (n = 1 + row->stride / 2; n < 4 * row->calls; n += row->stride)
+		if (trial(row, calls_of_load, n) && n > row->calls)
+			break;
+	stop_victim();
+}
+
+static bool harmless(const struct row *row)
+{
+	unsigned int all = 0;
+
+	for (int i = NONE + 1; i < HARMS; i++)
+		all += row->harms[i];
+	return all == 0 && row->killed > 0;
+}
+
+static void print_row(const struct row *row)
+{
+	printf("# | %s | %s | %d | %lu | %lu | %u | %u | %u | %u | %u | %u | %u | %u | %u | %u/%u |\n",
+	       row->verb, row->kind, row->threads, row->calls, row->stride, row->killed,
+	       row->harms[DEAD], row->harms[STOPPED], row->harms[TRACED], row->harms[MIXED],
+	       row->harms[STUCK], row->harms[SIGNAL], row->harms[UNSETTLED], row->interrupted,
+	       row->old, row->new);
+	if (row->first[0])
+		printf("# first harm: %s\n", row->first);
+	fflush(stdout);
+}
+
+static bool table(void)
+{
+	static const char *const verbs[] = { "load", "unload", "recover" };
+	static const char *const kinds[] = { "computing", "blocked", "signals", "forking", "storm" };
+	static const int threads[] = { 1, 8, 100 };
+	unsigned int nr = 0;
+	bool good = true;
+
+	printf("# | verb | target | threads | calls | each | killed | dead | stopped | traced | mixed | "
+	       "stuck | signals | unsettled | EINTR | settled old/new |\n");
+	for (size_t t = 0; t < 3; t++)
+		for (size_t k = 0; k < 5; k++)
+			for (size_t v = 0; v < 3; v++) {
+				struct row row = { .verb = verbs[v], .kind = kinds[k],
+						   .threads = threads[t] };
+
+				if (threads[t] < min_threads || threads[t] > max_threads)
+					continue;
+				do_row(&row);
+				print_row(&row);
+				printf("%sok %u - %s killed, %s, %d threads\n",
+				       harmless(&row) ? "" : "not ", ++nr, row.verb, row.kind,
+				       row.threads);
+				fflush(stdout);
+				good &= harmless(&row);
+			}
+	printf("1..%u\n", nr);
+	return good;
+}
+
+int main(int argc, char **argv)
+{
+	int opt;
+
+	while ((opt = getopt(argc, argv, "t:k:n:")) != -1) {
+		if (opt == 't')
+			seconds = atof(optarg);
+		else if (opt == 'k')
+			stride = strtoul(optarg, NULL, 10);
+		else if (opt != 'n' || sscanf(optarg, "%d-%d", &min_threads, &max_threads) != 2)
+			return 2;
+	}
+	patch = scenario_build(scenario_src("tests/scenarios/protocol_fix.c"),
+			       scenario_bin("tests/victims/killed"), NULL);
+	return table() ? 0 : 1;
+}
