@@ -137,6 +137,9 @@ static bool runs_only(bool new, char *why, size_t size)
 	return true;
 }
 
+/* A busy machine takes its time: no reason for the watchdog. */
+static const struct ug_opts patient = { .sz = sizeof(patient), .max_pause_us = 200000 };
+
 /* Another controller finishes or rolls back; then what is loaded is unloaded. */
 static enum harm settle(struct row *row, char *why, size_t size)
 {
@@ -144,7 +147,7 @@ static enum harm settle(struct row *row, char *why, size_t size)
 	struct ug_status *st;
 	bool loaded, settled;
 
-	if (ug_recover(victim.pid, NULL, NULL, &err) < 0 || ug_status(victim.pid, &st, &err) < 0) {
+	if (ug_recover(victim.pid, &patient, NULL, &err) < 0 || ug_status(victim.pid, &st, &err) < 0) {
 		snprintf(why, size, "recover: %s", err.message);
 		return UNSETTLED;
 	}
@@ -159,7 +162,7 @@ static enum harm settle(struct row *row, char *why, size_t size)
 	if (!runs_only(loaded, why, size))
 		return MIXED;
 	*(loaded ? &row->new : &row->old) += 1;
-	if (loaded && ug_unload(victim.pid, NAME, NULL, NULL, &err) < 0) {
+	if (loaded && ug_unload(victim.pid, NAME, &patient, NULL, &err) < 0) {
 		snprintf(why, size, "unload: %s", err.message);
 		return UNSETTLED;
 	}
@@ -187,7 +190,7 @@ static void must_load(void)
 {
 	struct ug_error err = { 0 };
 
-	if (ug_load(victim.pid, patch, NULL, NULL, &err) < 0)
+	if (ug_load(victim.pid, patch, &patient, NULL, &err) < 0)
 		scenario_die("load: %s", err.message);
 }
 
