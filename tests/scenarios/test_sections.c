@@ -55,12 +55,13 @@ static void assert_sum(const char *when)
 /* On a busy machine a thread that only computes may not get a processor to stop on in time. */
 static void change(bool unload)
 {
+	struct ug_opts opts = { .sz = sizeof(opts), .max_pause_us = 200000 };
 	struct ug_error err = { 0 };
 	int r = -1;
 
 	for (int i = 0; r < 0 && i < TRIES; i++) {
-		r = unload ? ug_unload(victim.pid, "blocked-fix", NULL, NULL, &err) :
-			     ug_load(victim.pid, patch, NULL, NULL, &err);
+		r = unload ? ug_unload(victim.pid, "blocked-fix", &opts, NULL, &err) :
+			     ug_load(victim.pid, patch, &opts, NULL, &err);
 		if (r < 0 && r != -UG_E_NO_THREAD && r != -UG_E_UNSTOPPABLE)
 			break;
 	}
