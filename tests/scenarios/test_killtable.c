@@ -194,10 +194,10 @@ static void must_load(void)
 		scenario_die("load: %s", err.message);
 }
 
-/* recover has most to do where a load was killed between commit and completion, or just before. */
+/* Before the commit, which is where recover goes back, and behind it. */
 static void leave_something(unsigned long calls_of_load, unsigned int trial)
 {
-	static const unsigned int parts[] = { 60, 70, 80, 85, 90, 95 };
+	static const unsigned int parts[] = { 30, 45, 55, 65, 80, 92 };
 	struct command c;
 	char number[24];
 
