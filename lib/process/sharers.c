@@ -69,6 +69,19 @@ static int report(struct ug_proc *p, pid_t other, struct ug_error *err)
 	return code;
 }
 
+/*
+ * Equal are also two without memory: a thread that has just exited, and one of the kernel. So
+ * asked again, of a thread that lives.
+ */
+static int confirm(struct ug_proc *p, pid_t other, struct ug_error *err)
+{
+	int r = ug_proc_check(p, err);
+
+	if (r < 0)
+		return r;
+	return ug_mm_shared(live_tid(p), other) == 1 ? report(p, other, err) : 0;
+}
+
 int ug_proc_check_sharers(struct ug_proc *p, struct ug_error *err)
 {
 	ug_autoclosedir DIR *dir = opendir("/proc");
@@ -79,16 +92,18 @@ int ug_proc_check_sharers(struct ug_proc *p, struct ug_error *err)
 		return ug_err_errno(err, "cannot list /proc");
 	while ((de = readdir(dir))) {
 		pid_t pid = ug_procfile_tid(de->d_name);
-		int r;
+		int shared, r = 0;
 
 		if (!pid || pid == p->pid)
 			continue;
-		r = ug_mm_shared(self, pid);
-		if (r == 1)
-			return report(p, pid, err);
-		if (r == -ENOSYS)
-			return ug_err(err, -UG_E_UNSUPPORTED,
-				      "the kernel lacks kcmp(2): sharers of memory cannot be found");
+		shared = ug_mm_shared(self, pid);
+		if (shared == 1)
+			r = confirm(p, pid, err);
+		else if (shared == -ENOSYS)
+			r = ug_err(err, -UG_E_UNSUPPORTED,
+				   "the kernel lacks kcmp(2): sharers of memory cannot be found");
+		if (r < 0)
+			return r;
 	}
 	return ug_proc_check(p, err);
 }
