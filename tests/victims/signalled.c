@@ -267,6 +267,8 @@ int main(int argc, char **argv)
 	int fd;
 
 	must(argc == 2);
+	/* As under a shell: the group of who starts us may be an orphan, where SIGTSTP is ignored. */
+	must(setpgid(0, 0) == 0);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	fd = open(argv[1], O_RDWR | O_CLOEXEC);
 	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
