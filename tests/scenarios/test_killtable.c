@@ -354,7 +354,8 @@ static bool harmless(const struct row *row)
 
 	for (int i = NONE + 1; i < HARMS; i++)
 		all += row->harms[i];
-	return all == 0 && row->killed > 0;
+	/* What a recover finds to do, and how many calls that takes, is a matter of chance. */
+	return all == 0 && (row->killed > 0 || strcmp(row->verb, "recover") == 0);
 }
 
 static void print_row(const struct row *row)
