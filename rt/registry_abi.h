@@ -46,6 +46,7 @@ struct ug_reg_header {
 	uint32_t next_order;
 	uint8_t ready;
 	uint8_t contexts;		/* a thread was seen on a stack of its own making */
+	uint8_t userfault;		/* a dead controller may have left a userfaultfd open */
 };
 
 enum ug_reg_kind {

@@ -3,20 +3,11 @@
 
 #include <errno.h>
 #include <gelf.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
-
-/* More resident private memory than this does not fit a stop of 10 ms (about 6 GB/s). */
-#define SCAN_MAX (48u << 20)
-
-/* Below a stack pointer lie dead frames, as far down as a stack may have been. */
-#define STACK_DEPTH (8u << 20)
-
-#define CHUNK_PAGES 64
+#include "engine/search.h"
+#include "process/writes.h"
 
 /* ---- who can create contexts ---- */
 
@@ -119,62 +110,14 @@ static const struct ug_object *find_creator(const struct ug_target *t)
 	return NULL;
 }
 
-/* ---- what is resident ---- */
-
-static bool worth_scanning(const struct ug_map *m)
-{
-	return (m->prot & PROT_READ) && (m->prot & PROT_WRITE) && !m->shared &&
-	       !ug_registry_owns_map(m);
-}
-
-#define PAGEMAP_PRESENT (UINT64_C(1) << 63)
-#define PAGEMAP_SWAPPED (UINT64_C(1) << 62)
-
-/* One entry of pagemap for each page; without the permission everything counts as present. */
-static size_t read_pagemap(struct ug_proc *p, ug_raddr_t start, uint64_t *entries, size_t n)
-{
-	ssize_t got = -1;
-
-	if (p->pagemap_fd >= 0)
-		got = pread(p->pagemap_fd, entries, n * sizeof(*entries),
-			    (off_t)(start / UG_PAGE_SIZE * sizeof(*entries)));
-	if (got >= 0)
-		return (size_t)got / sizeof(*entries);
-	for (size_t i = 0; i < n; i++)
-		entries[i] = PAGEMAP_PRESENT;
-	return n;
-}
-
-static uint64_t count_resident(struct ug_target *t)
-{
-	uint64_t entries[512], bytes = 0;
-
-	ug_maps_for_each(&t->maps, m) {
-		if (!worth_scanning(m))
-			continue;
-		for (ug_raddr_t a = m->start; a < m->end; a += UG_ARRAY_SIZE(entries) * UG_PAGE_SIZE) {
-			size_t pages = (m->end - a) / UG_PAGE_SIZE, n;
-
-			if (pages > UG_ARRAY_SIZE(entries))
-				pages = UG_ARRAY_SIZE(entries);
-			n = read_pagemap(&t->proc, a, entries, pages);
-			for (size_t i = 0; i < n; i++)
-				bytes += entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED) ?
-					 UG_PAGE_SIZE : 0;
-		}
-		if (bytes > SCAN_MAX)
-			break;
-	}
-	return bytes;
-}
-
 static int check_size(struct ug_target *t, const char *who, struct ug_error *err)
 {
-	if (count_resident(t) <= SCAN_MAX)
+	if (ug_search_fits(t) || ug_writes_known())
 		return 0;
-	return ug_err(err, -UG_E_CONTEXTS, "%s can create suspended contexts (coroutines), and the "
-		      "process has more than %u MiB of memory to search for them: assert "
-		      "--contexts=none if it uses none", who, SCAN_MAX >> 20);
+	return ug_err(err, -UG_E_CONTEXTS, "%s can create suspended contexts (coroutines), the process "
+		      "has more than %u MiB of memory to search for them, and this kernel does not tell "
+		      "what is written to meanwhile: assert --contexts=none if it uses none", who,
+		      UG_SEARCH_MAX >> 20);
 }
 
 int ug_contexts_possible(struct ug_target *t, struct ug_error *err)
@@ -231,158 +174,9 @@ int ug_contexts_notice(struct ug_run *run, struct ug_error *err)
 		      "can be suspended, all its threads are switched at once", rec->tid);
 	run->at_once = true;
 	r = ug_registry_note_contexts(&t->proc, &t->reg, err);
-	if (r < 0)
-		return r;
-	r = check_size(t, "the program", err);
-	run->unsearchable = r < 0;
+	if (r == 0)
+		r = check_size(t, "the program", &run->unsearchable);
+	if (r == -UG_E_CONTEXTS && err)
+		*err = run->unsearchable;
 	return r;
-}
-
-/* ---- the scan, in a stop ---- */
-
-struct scan {
-	struct ug_run *run;
-	uint64_t guard;
-	uint64_t *buf;			/* one page */
-};
-
-static bool points_into(const struct ug_range *r, uint64_t word)
-{
-	switch (r->kind) {
-	case UG_RANGE_BYTES:
-		return false;
-	case UG_RANGE_PAD:
-		return word >= r->start && word < r->end;
-	case UG_RANGE_JUMPED:
-		return word >= r->start && word <= r->end;
-	default:
-		return word > r->start && word <= r->end;
-	}
-}
-
-/*
- * Can the end of a function be a return address? Only behind a call or a system call. Else it
- * is a pointer to the function that follows: tables of pointers are full of those. The bytes
- * are not decoded: what could be the end of a call counts.
- */
-static bool returns_to_end(const struct scan *s, ug_raddr_t end)
-{
-	uint8_t code[7];		/* the longest indirect call, without prefixes */
-
-	if (ug_proc_read_present(&s->run->t->proc, end - sizeof(code), code, sizeof(code), false,
-				 NULL) < 0)
-		return true;
-	if (code[2] == 0xe8 || (code[5] == 0x0f && code[6] == 0x05))
-		return true;
-	for (size_t i = 0; i < sizeof(code) - 1; i++)
-		if (code[i] == 0xff && (code[i + 1] >> 3 & 7) == 2)
-			return true;
-	return false;
-}
-
-static void note_word(struct scan *s, uint64_t word)
-{
-	const struct ug_rangeset *set = &s->run->cs.ranges;
-
-	if (word < set->lo || word > set->hi)
-		return;
-	for (size_t i = 0; i < set->n; i++)
-		if (points_into(&set->v[i], word) &&
-		    (word != set->v[i].end || returns_to_end(s, word)))
-			ug_bit_set(s->run->occupied, set->v[i].id);
-}
-
-/* glibc mangles the saved PC of a setjmp: xor with a secret at fs:0x30, then rol 17. */
-static uint64_t demangle(uint64_t word, uint64_t guard)
-{
-	return ((word >> 17) | (word << 47)) ^ guard;
-}
-
-static void note_page(struct scan *s)
-{
-	for (size_t i = 0; i < UG_PAGE_SIZE / sizeof(uint64_t); i++) {
-		note_word(s, s->buf[i]);
-		note_word(s, demangle(s->buf[i], s->guard));
-	}
-}
-
-/*
- * Dead frames below a stack pointer, or what the stack check has seen above it: within the
- * mapping of that stack only, and only where the thread is on its own stack. A thread may be
- * running a coroutine: around that stack lie those of others, suspended ones among them.
- */
-static bool in_stack(const struct ug_run *run, const struct ug_map *m, ug_raddr_t page)
-{
-	ug_vec_for_each(&run->threads, rec)
-		if (rec->sp >= m->start && rec->sp < rec->stack_top && rec->stack_top <= m->end &&
-		    page + UG_PAGE_SIZE + STACK_DEPTH > rec->sp && page < rec->stack_top)
-			return true;
-	return false;
-}
-
-static int scan_pages(struct scan *s, const struct ug_map *m, ug_raddr_t start, size_t n,
-		      struct ug_error *err)
-{
-	struct ug_run *run = s->run;
-	uint64_t entries[CHUNK_PAGES];
-	size_t got = read_pagemap(&run->t->proc, start, entries, n);
-
-	for (size_t i = 0; i < got; i++) {
-		ug_raddr_t page = start + i * UG_PAGE_SIZE;
-		int r;
-
-		if (!(entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED)) || in_stack(run, m, page))
-			continue;
-		if (!(entries[i] & PAGEMAP_PRESENT)) {
-			/* Swapped out: not known, so nothing is free. */
-			memset(run->occupied, 0xff, run->cs.nwords * sizeof(uint64_t));
-			continue;
-		}
-		r = ug_proc_read(&run->t->proc, page, s->buf, UG_PAGE_SIZE, err);
-		if (r < 0)
-			return r;
-		note_page(s);
-	}
-	return 0;
-}
-
-static int scan_map(struct scan *s, const struct ug_map *m, struct ug_error *err)
-{
-	int r = 0;
-
-	for (ug_raddr_t a = m->start; r == 0 && a < m->end; a += CHUNK_PAGES * UG_PAGE_SIZE) {
-		size_t n = (m->end - a) / UG_PAGE_SIZE;
-
-		r = scan_pages(s, m, a, n < CHUNK_PAGES ? n : CHUNK_PAGES, err);
-	}
-	return r;
-}
-
-int ug_contexts_scan(struct ug_run *run, struct ug_error *err)
-{
-	ug_autofree uint64_t *buf = NULL;
-	struct scan s = { .run = run };
-	int r = 0;
-
-	if (run->scanned)
-		return 0;
-	if (run->unsearchable) {
-		memset(run->occupied, 0xff, run->cs.nwords * sizeof(uint64_t));
-		run->scanned = true;
-		return 0;
-	}
-	s.buf = buf = malloc(UG_PAGE_SIZE);
-	if (!buf)
-		return ug_err(err, -ENOMEM, "out of memory");
-	if (run->threads.n)
-		ug_ignore(ug_proc_read_present(&run->t->proc, run->threads.v[0].pointer + 0x30,
-					       &s.guard, sizeof(s.guard), true, NULL));
-	ug_maps_for_each(&run->t->maps, m) {
-		if (worth_scanning(m))
-			r = scan_map(&s, m, err);
-		if (r < 0)
-			return r;
-	}
-	run->scanned = true;
-	return 0;
 }

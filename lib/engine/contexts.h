@@ -21,7 +21,7 @@
  * for its ASYNC jobs: it counts only when somebody other than libssl uses those. And they can
  * when a thread was seen on a stack of its own making before (ug_contexts_notice).
  * 1: possible; 0: not, or the administrator said so (UG_OPT_CONTEXTS_NONE).
- * -UG_E_CONTEXTS: possible, and the memory is too large to be scanned within a stop.
+ * -UG_E_CONTEXTS: possible, and the memory is too large to be searched (search.h).
  */
 int ug_contexts_possible(struct ug_target *t, struct ug_error *err) ug_must_check;
 
@@ -30,15 +30,8 @@ int ug_contexts_possible(struct ug_target *t, struct ug_error *err) ug_must_chec
  * has contexts, whatever its symbols say. From then on the run is all-at-once, and so is every
  * later one: the registry remembers. A transition that has committed cannot become it any
  * more, but what it leaves behind is searched for.
- * Errors: -UG_E_CONTEXTS as above, then nothing is found empty in this run; of writing.
+ * Errors: -UG_E_CONTEXTS as above, then run->unsearchable: nothing is found empty; of writing.
  */
 int ug_contexts_notice(struct ug_run *run, struct ug_error *err) ug_must_check;
-
-/*
- * In a full stop: adds to the run's occupied items those that a word of private writable
- * memory may point into, plain or mangled. Thread stacks are left out (the stack check has
- * seen them). Once a stop: a second call has nothing to add.
- */
-int ug_contexts_scan(struct ug_run *run, struct ug_error *err) ug_must_check;
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/contexts.h"
+#include "engine/search.h"
 #include "engine/entry.h"
 #include "engine/funcstack.h"
 #include "engine/run.h"
@@ -153,7 +153,7 @@ int ug_run_mark_empty(struct ug_run *run, struct ug_error *err)
 
 	/* A suspended context is on no thread's stack, and may be inside all the same. */
 	if (r == 0 && run->at_once)
-		r = ug_contexts_scan(run, err);
+		r = ug_search_memory(run, err);
 	ug_checkset_close(&run->cs, run->t, run->occupied);
 	for (size_t i = 0; r == 0 && i < reg->nsegs; i++)
 		if (seg_left(&reg->segs[i]) && !seg_occupied(run, i))

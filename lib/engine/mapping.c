@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "engine/search.h"
 #include "inject/remote.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -26,15 +27,6 @@ static int failed(struct ug_error *err, const char *call, int64_t ret)
 			      "open files (RLIMIT_NOFILE)");
 	return ug_err(err, -UG_E_REMOTE_CALL, "%s in the process failed: %s", call,
 		      strerror((int)-ret));
-}
-
-static int open_remote(struct ug_target *t, struct ug_remote **ret, struct ug_error *err)
-{
-	struct ug_remote_opts opts = { 0 };
-
-	if (t->flags & UG_OPT_SUSPEND_SECCOMP)
-		opts.flags |= UG_REMOTE_SUSPEND_SECCOMP;
-	return ug_remote_open(&t->proc, &t->maps, &opts, ret, err);
 }
 
 /* ---- creating ---- */
@@ -168,7 +160,7 @@ int ug_mapping_create(struct ug_target *t, const struct ug_mapping *v, size_t n,
 		size += v[i].len;
 	r = check_file_size(t, size, err);
 	if (r == 0)
-		r = open_remote(t, &remote, err);
+		r = ug_target_borrow(t, &remote, err);
 	if (r < 0)
 		return r;
 	r = make_memfd(remote, size, &fd, err);
@@ -188,13 +180,15 @@ int ug_mapping_remove(struct ug_target *t, const struct ug_reg_area *v, size_t n
 	struct ug_remote *remote;
 	int r, closed;
 
-	if (!n && !leaked)
+	if (!n && !leaked && !ug_search_left(t))
 		return 0;
-	r = open_remote(t, &remote, err);
+	r = ug_target_borrow(t, &remote, err);
 	if (r < 0)
 		return r;
 	if (leaked)
 		r = ug_remote_close_leaked(remote, UG_REG_NAME, err);
+	if (r == 0)
+		r = ug_search_close_left(t, remote, err);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = ug_remote_unmap(remote, v[i].addr, v[i].len, err);
 	closed = ug_remote_close(remote, r < 0 ? NULL : err);

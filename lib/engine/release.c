@@ -14,6 +14,7 @@
 #include "engine/contexts.h"
 #include "engine/mapping.h"
 #include "engine/run.h"
+#include "engine/search.h"
 
 /* A patch, or only its sites, published by a controller that died before it recorded the
  * transition: no entry ever led to it. */
@@ -126,7 +127,7 @@ static int prove_empty(struct ug_run *run, uint64_t deadline_ns, struct ug_error
 			ug_run_resume(run, stop);
 			if (r == 0 && any_in_left(run) && round < MAX_STOPS)
 				r = wait_for_left(run, deadline_ns, err);
-			else
+			else if (r < 0 || !ug_search_pending(run) || round >= MAX_STOPS)
 				return r;
 		} else if (r == -UG_E_UNSTOPPABLE || r == -UG_E_VFORK) {
 			ug_run_back_off(run, round);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "engine/search.h"
 #include "engine/transfers.h"
 #include "inject/seccomp.h"
 
@@ -58,6 +59,7 @@ void ug_run_deinit(struct ug_run *run)
 	free(run->table);
 	free(run->hits);
 	free(run->occupied);
+	ug_search_end(run);
 	memset(run, 0, sizeof(*run));
 }
 
@@ -239,8 +241,10 @@ int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *e
 	r = ug_maps_read(&run->t->proc, &run->t->maps, err);
 	if (r == 0)
 		r = spare_transfers(run, err);
-	if (r == 0)
+	if (r == 0) {
+		ug_search_prepare(run);
 		r = create_stop(run, &stop, err);
+	}
 	if (r < 0)
 		return r;
 	ug_vec_for_each(&run->threads, rec)

@@ -46,7 +46,9 @@ struct ug_run {
 	bool tier2;			/* refute hits of the scan by unwinding; ug_run_unwind */
 	bool at_once;			/* suspended contexts: no table, and memory counts */
 	bool scanned;			/* memory, in this full stop */
-	bool unsearchable;		/* there is too much of it: nothing is known to be empty */
+	bool searchable;		/* prepared for this stop; else nothing is known to be free */
+	struct ug_error unsearchable;	/* why it never will be */
+	struct ug_watch *watch;		/* of search.c: large memory, searched before stops */
 	bool untouched;			/* recorded by us, and no entry has led to its gates */
 	bool hot;			/* a thread found unsafe was running, not asleep */
 	struct ug_error refusal;	/* of the last full stop: this process must not be stopped */

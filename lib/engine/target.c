@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "inject/remote.h"
 #include "object/cfi.h"
 #include "stack/stack.h"
 
@@ -113,4 +114,13 @@ const char *ug_target_object_name(const struct ug_target *t, ug_raddr_t addr)
 	const struct ug_object *obj = ug_objects_find(&t->objects, addr);
 
 	return obj ? obj->name : "?";
+}
+
+int ug_target_borrow(struct ug_target *t, struct ug_remote **ret, struct ug_error *err)
+{
+	struct ug_remote_opts opts = { 0 };
+
+	if (t->flags & UG_OPT_SUSPEND_SECCOMP)
+		opts.flags |= UG_REMOTE_SUSPEND_SECCOMP;
+	return ug_remote_open(&t->proc, &t->maps, &opts, ret, err);
 }

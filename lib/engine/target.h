@@ -57,6 +57,10 @@ int ug_target_reason(struct ug_target *t, int r, struct ug_error *err);
  */
 int ug_target_load_cfi(struct ug_target *t, struct ug_error *err) ug_must_check;
 
+/* Borrow a thread of the target, as its options say (inject/remote.h). */
+struct ug_remote;
+int ug_target_borrow(struct ug_target *t, struct ug_remote **ret, struct ug_error *err) ug_must_check;
+
 /* Read maps and registry again. */
 int ug_target_reload(struct ug_target *t, struct ug_error *err) ug_must_check;
 

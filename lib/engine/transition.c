@@ -12,6 +12,7 @@
 #include "engine/prepare.h"
 #include "engine/release.h"
 #include "engine/run.h"
+#include "engine/search.h"
 #include "text/gate.h"
 #include "text/text.h"
 
@@ -269,7 +270,12 @@ static int may_commit(struct ug_run *run, struct ug_error *err)
 		return r;
 	if (count_unsafe(run))
 		return -EAGAIN;
-	r = ug_contexts_scan(run, err);
+	if (run->unsearchable.code) {
+		if (err)
+			*err = run->unsearchable;
+		return run->unsearchable.code;
+	}
+	r = ug_search_memory(run, err);
 	if (r < 0)
 		return r;
 	return ug_checkset_meet(&run->cs, run->occupied, run->cs.concerned) ||

@@ -107,6 +107,10 @@ bool ug_anon_names_known(void);
 int ug_seccomp_check_at(struct ug_proc *p, pid_t tid, const struct ug_gadgets *g,
 			struct ug_error *err) ug_must_check;
 
+/* May this stopped thread call userfaultfd(2)? A call that not every session makes. */
+int ug_seccomp_check_userfault(struct ug_proc *p, pid_t tid, uint64_t flags,
+			       struct ug_error *err) ug_must_check;
+
 /* Copy a string to our own half of the scratch space, replacing the one before. */
 int ug_remote_name(struct ug_remote *r, const char *name, ug_raddr_t *ret,
 		   struct ug_error *err) ug_must_check;

@@ -76,6 +76,16 @@ bool ug_remote_any_leaked(struct ug_proc *p, const char *name);
 /* Close memfds called `name` that a dead controller left open in the target. */
 int ug_remote_close_leaked(struct ug_remote *r, const char *name, struct ug_error *err) ug_must_check;
 
+/*
+ * A userfaultfd of the process (process/writes.h): created there, taken over, closed there.
+ * -UG_E_SECCOMP; -UG_E_REMOTE_CALL: it may not, or has no descriptor left. A controller that
+ * dies in between leaves the descriptor: write down that one may be there, before.
+ */
+int ug_remote_userfault(struct ug_remote *r, int *ret, struct ug_error *err) ug_must_check;
+
+/* Close such descriptors that nobody has begun to use. */
+int ug_remote_close_userfault(struct ug_remote *r, struct ug_error *err) ug_must_check;
+
 /* The tid that is borrowed (for messages). */
 pid_t ug_remote_tid(const struct ug_remote *r);
 

@@ -220,6 +220,14 @@ int ug_seccomp_check(struct ug_proc *p, pid_t tid, struct ug_error *err)
 	return ug_seccomp_check_at(p, tid, NULL, err);
 }
 
+int ug_seccomp_check_userfault(struct ug_proc *p, pid_t tid, uint64_t flags, struct ug_error *err)
+{
+	const struct call call = { "userfaultfd", SYS_userfaultfd, false, { flags } };
+	const struct question q = { .calls = &call, .n = 1 };
+
+	return check_thread(p, tid, &q, err);
+}
+
 /* Without the privilege to read filters: the worst is assumed of them. */
 static bool has_filters(pid_t tid)
 {

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
 #include <gelf.h>
 #include <fcntl.h>
@@ -19,9 +20,11 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "lib/command.h"
 #include "lib/scenario.h"
 #include "lib/victim.h"
 #include "ugraft/ugraft.h"
@@ -542,22 +545,28 @@ static void assert_refused(bool loading, int version)
 	assert_calls(version, 0);
 }
 
-static void check_coroutine(const char *program)
+/* Loaded and unloaded, with a coroutine inside that is in the way. */
+static void check_running(struct victim_state *before)
 {
-	struct victim_state before;
-
-	start_coroutines(program, &before);
 	suspend();
 	assert_refused(true, OLD);
-	assert_clean(&before);
+	assert_clean(before);
 	resume(OLD);
 	change_waits(true, OLD, NEW);
 	suspend();
 	assert_refused(false, NEW);
 	resume(NEW);
 	change_waits(false, NEW, OLD);
-	assert_clean(&before);
-	victim_state_free(&before);
+	assert_clean(before);
+	victim_state_free(before);
+}
+
+static void check_coroutine(const char *program)
+{
+	struct victim_state before;
+
+	start_coroutines(program, &before);
+	check_running(&before);
 	scenario_stop(&victim);
 }
 
@@ -575,6 +584,100 @@ static void test_sigaltstack(void **state)
 static void test_switch(void **state)
 {
 	check_coroutine("tests/victims/parked-switch");
+}
+
+/* Too much memory for a stop: most of it is searched while the process runs and writes. */
+static void test_large(void **state)
+{
+	struct victim_state before;
+	struct ug_opts opts = { .sz = sizeof(opts), .timeout_ms = 30000 };
+	struct ug_report report;
+	struct ug_error err = { 0 };
+
+	start_coroutines("tests/victims/parked-coroutine", &before);
+	victim_state_free(&before);
+	assert_string_equal(scenario_ask(&victim, "grow"), "grown");
+	snapshot(&before);
+	if (ug_load(victim.pid, patch, &opts, &report, &err) == -UG_E_CONTEXTS) {
+		print_message("# SKIPPED: %s\n", err.message);
+		scenario_stop(&victim);
+		victim_state_free(&before);
+		skip();
+	}
+	assert_int_equal(report.outcome, UG_DONE);
+	print_message("# 256 MiB: longest stop %.1f ms\n", (double)report.max_pause_ns / 1e6);
+	assert_int_equal(ug_unload(victim.pid, "parked-fix", &opts, &report, &err), 0);
+	assert_clean(&before);
+	check_running(&before);
+	scenario_stop(&victim);
+}
+
+static unsigned int count_fds(void)
+{
+	char path[32];
+	struct dirent *e;
+	unsigned int n = 0;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/fd", victim.pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((e = readdir(dir)))
+		n += e->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+/* Is killed before its n-th call with that number; then there are that many descriptors more. */
+static void kill_search(long nr, const char *n, unsigned int fds)
+{
+	char number[16], pid[16];
+	const char *const argv[] = {
+		scenario_bin("tests/tools/killat"), "-n", number, n, scenario_bin("ugraft"), "load",
+		"--timeout=5s", patch, pid, NULL,
+	};
+	unsigned int before = count_fds();
+	struct command c;
+	int status;
+
+	(void)snprintf(number, sizeof(number), "%ld", nr);
+	(void)snprintf(pid, sizeof(pid), "%d", victim.pid);
+	status = command_run(&c, argv);
+	if (status != 0)
+		fail_msg("killat: exit %d: %s", status, c.output);
+	assert_int_equal(count_fds(), before + fds);
+	assert_calls(OLD, 0);
+	for (int i = 0; i < POLLS && recover() < 0; i++)
+		nap();
+}
+
+/* The descriptor by which writes are watched does not outlive the controller for long. */
+static void test_large_killed(void **state)
+{
+	struct ug_opts opts = { .sz = sizeof(opts), .timeout_ms = 30000 };
+	struct victim_state before;
+	struct ug_error err = { 0 };
+
+	start_coroutines("tests/victims/parked-coroutine", &before);
+	victim_state_free(&before);
+	assert_string_equal(scenario_ask(&victim, "grow"), "grown");
+	snapshot(&before);
+	if (ug_load(victim.pid, patch, &opts, NULL, &err) == -UG_E_CONTEXTS) {
+		print_message("# SKIPPED: %s\n", err.message);
+		scenario_stop(&victim);
+		victim_state_free(&before);
+		skip();
+	}
+	assert_int_equal(ug_unload(victim.pid, "parked-fix", &opts, NULL, &err), 0);
+	assert_clean(&before);
+	kill_search(SYS_pidfd_getfd, "1", 1);	/* open in the target, and not ours yet */
+	assert_clean(&before);
+	kill_search(SYS_ioctl, "6", 0);
+	assert_clean(&before);
+	kill_search(SYS_ioctl, "30", 0);
+	assert_clean(&before);
+	victim_state_free(&before);
+	scenario_stop(&victim);
 }
 
 /* Whoever asserts that there are none gets what it says: the old target calls the new version. */
@@ -660,6 +763,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_coroutine),
 		cmocka_unit_test(test_sigaltstack),
 		cmocka_unit_test(test_switch),
+		cmocka_unit_test(test_large),
+		cmocka_unit_test(test_large_killed),
 		cmocka_unit_test(test_coroutine_denied),
 		cmocka_unit_test(test_coroutine_outlives),
 	};

@@ -42,7 +42,7 @@ static const char *const shapes[NPATCHES] = {
 
 static struct {
 	unsigned long seed, activations, seconds;
-	bool contexts, mutant, verbose;
+	bool contexts, large, mutant, verbose;
 } args = { .activations = 2000000, .seconds = 40 };
 
 static struct patch patches[NPATCHES];
@@ -515,7 +515,7 @@ static void parse(int argc, char **argv)
 	int opt;
 
 	args.seed = seed ? strtoul(seed, NULL, 10) : (unsigned long)time(NULL);
-	while ((opt = getopt(argc, argv, "s:n:t:cmv")) != -1) {
+	while ((opt = getopt(argc, argv, "s:n:t:clmv")) != -1) {
 		if (opt == 's')
 			args.seed = strtoul(optarg, NULL, 10);
 		else if (opt == 'n')
@@ -524,8 +524,9 @@ static void parse(int argc, char **argv)
 			args.seconds = strtoul(optarg, NULL, 10);
 		else if (opt == '?')
 			scenario_die("usage: scenario-probe [-s SEED] [-n ACTIVATIONS] [-t SECONDS] "
-				     "[-c] [-m] [-v]");
+				     "[-c [-l]] [-m] [-v]");
 		args.contexts |= opt == 'c';
+		args.large |= opt == 'l';
 		args.mutant |= opt == 'm';
 		args.verbose |= opt == 'v';
 	}
@@ -534,7 +535,7 @@ static void parse(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	const char *target[2] = { NULL };
+	const char *target[3] = { NULL };
 	char why[512];
 
 	parse(argc, argv);
@@ -542,6 +543,7 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	target[0] = scenario_bin(args.contexts ? "tests/victims/probe-contexts" :
 						 "tests/victims/probe");
+	target[1] = args.large ? "large" : NULL;
 	make_patches(target[0]);
 	scenario_start(&victim, target);
 	if (victim_snapshot(victim.pid, &before, why, sizeof(why)) < 0)

@@ -4,6 +4,7 @@
  *			when their N-th system call (counted together) is about to begin
  * killat -c CMD ARGS...	print how many system calls CMD makes
  * killat -p ...	count from the first ptrace(2) call on
+ * killat -n NR ...	count only the calls with that number
  * killat -w COMM ...	count only the calls of processes with that name, kill only the one which
  *			makes the N-th; the others go on, and CMD's exit status is printed, too
  * killat -s SIGNAL ...	with -w: send that signal instead (19: SIGSTOP)
@@ -37,6 +38,7 @@ static size_t n_tracked;
 static unsigned long count, fatal;
 static bool from_ptrace, counting, print_count, started;
 static const char *only;	/* -w */
+static long only_nr = -1;	/* -n */
 static int signo = SIGKILL;	/* -s */
 static const char *script;	/* -x */
 
@@ -128,7 +130,8 @@ static bool counted(pid_t tid)
 		return false;
 	if (info.entry.nr == SYS_ptrace)
 		counting = true;
-	if (!counting || (only && !is_named(tid, only)) || ++count != fatal)
+	if (!counting || (only && !is_named(tid, only)) ||
+	    (only_nr >= 0 && only_nr != (long)info.entry.nr) || ++count != fatal)
 		return false;
 	printf("%s\n", call_name((long)info.entry.nr));
 	return true;
@@ -261,11 +264,13 @@ int main(int argc, char **argv)
 	pid_t pid;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+cps:w:x:")) != -1) {
+	while ((opt = getopt(argc, argv, "+cn:ps:w:x:")) != -1) {
 		if (opt == '?')
 			return 1;
 		print_count |= opt == 'c';
 		from_ptrace |= opt == 'p';
+		if (opt == 'n')
+			only_nr = atol(optarg);
 		if (opt == 'w')
 			only = optarg;
 		if (opt == 's')
@@ -276,7 +281,7 @@ int main(int argc, char **argv)
 	if (!print_count && optind < argc)
 		fatal = strtoul(argv[optind++], NULL, 10);
 	if (optind >= argc || (!print_count && !fatal)) {
-		fprintf(stderr, "usage: killat [-p] [-w COMM [-s SIGNAL]] [-x SCRIPT] N|-c CMD ARGS...\n");
+		fprintf(stderr, "usage: killat [-p] [-n NR] [-w COMM [-s SIGNAL]] [-x SCRIPT] N|-c CMD ARGS...\n");
 		return 1;
 	}
 	pid = start(argv + optind);

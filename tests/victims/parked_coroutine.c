@@ -10,6 +10,7 @@
  *	hold		park a thread in target
  *	drop		let it return: version=N
  *	stat		call target: version=N mixed=N
+ *	grow		have 256 MiB of memory in use, and a thread that writes to parts of it
  *
  * Three ways to have one: ucontext; SIGALTSTACK: a handler on an alternate stack that is jumped
  * back into, as QEMU does; and SWITCH: a few instructions, which no symbol tells of. There all
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <ucontext.h>
 
 #define OLD 1
@@ -264,6 +266,36 @@ static void end_holder(void)
 	printf("dropped version=%d\n", held_version);
 }
 
+/* ---- much memory ---- */
+
+#define MUCH ((size_t)256 << 20)
+#define WRITTEN ((size_t)4 << 20)	/* of it, again and again */
+#define PAGE 4096
+
+static void *write_thread(void *arg)
+{
+	const struct timespec ms = { .tv_nsec = 1000000 };
+	volatile char *memory = arg;
+
+	for (unsigned int n = 0;; n++) {
+		for (size_t at = 0; at < WRITTEN; at += PAGE)
+			memory[at] = (char)n;
+		nanosleep(&ms, NULL);
+	}
+	return NULL;
+}
+
+static int grow(void)
+{
+	char *memory = mmap(NULL, MUCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_t writer;
+
+	if (memory == MAP_FAILED)
+		return -1;
+	memset(memory, 0x5a, MUCH);
+	return pthread_create(&writer, NULL, write_thread, memory);
+}
+
 static _Noreturn void loop(void)
 {
 	char line[64];
@@ -276,6 +308,8 @@ static _Noreturn void loop(void)
 			start_holder();
 		else if (strncmp(line, "drop", 4) == 0)
 			end_holder();
+		else if (strncmp(line, "grow", 4) == 0)
+			printf("%s\n", grow() == 0 ? "grown" : "failed");
 		else if (strncmp(line, "resume", 6) == 0)
 			printf("resumed version=%d\n", finish());
 		else

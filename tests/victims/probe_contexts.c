@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * probe-contexts: coroutines that are suspended inside the functions of probe.h and go on in
+ * probe-contexts [large]: coroutines that are suspended inside the functions of probe.h and go on in
  * another thread. Such a process is switched all at once, or not at all, when nobody is
- * inside: so every 90 ms everybody stays outside for 40.
+ * inside: so every 90 ms everybody stays outside for 40. Large: more memory is in use than
+ * can be searched in a stop.
  */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <ucontext.h>
 
@@ -18,6 +20,8 @@
 #define SUSPENDED 6		/* inside; those with the lowest stacks */
 #define STACK 65536
 #define WIPED 16384
+
+#define LARGE ((size_t)128 << 20)
 
 #define PERIOD_MS 90
 #define ACTIVE_MS 50
@@ -144,9 +148,21 @@ static void create(int index)
 	put(co);
 }
 
-int main(void)
+static void use_memory(size_t size)
+{
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		abort();
+	memset(memory, 0x5a, size);
+}
+
+int main(int argc, char **argv)
 {
 	pthread_t t;
+
+	if (argc > 1)
+		use_memory(LARGE);
 
 	for (int i = 0; i < COROUTINES; i++)
 		create(i);
