@@ -26,7 +26,7 @@
 
 #define UG_REG_NAME "ugraft"
 #define UG_REG_MAGIC UINT64_C(0x0031746661726775)	/* "ugraft1" */
-#define UG_REG_VERSION 3
+#define UG_REG_VERSION 4
 #define UG_REG_PAGES 7
 #define UG_REG_SIZE (UG_REG_PAGES * 4096)
 #define UG_REG_LOG_OFF 4096
@@ -44,6 +44,7 @@ struct ug_reg_header {
 	uint64_t owner_start;		/* start time, clock ticks: a forked copy differs */
 	uint32_t next_id;
 	uint32_t next_order;
+	uint32_t slots_used;		/* no slot from there on was ever ready */
 	uint8_t ready;
 	uint8_t contexts;		/* a thread was seen on a stack of its own making */
 	uint8_t userfault;		/* a dead controller may have left a userfaultfd open */
@@ -85,7 +86,7 @@ struct ug_reg_slot {			/* 32 bytes, aligned */
 	uint64_t meta;			/* address of the segment's record */
 	uint32_t meta_len;		/* bytes of the record */
 	uint32_t order;			/* patches: enable order */
-	uint64_t reserved;
+	uint64_t code;			/* patches with unwind tables: ug_hook_code(); else 0 */
 };
 
 /*
@@ -122,7 +123,13 @@ struct ug_reg_func {
 	uint64_t entry;			/* where entries and gates jump to for this version */
 	uint32_t name, object;		/* strings */
 	uint32_t range, nranges;	/* code of this version */
+	uint32_t flags;
+	uint32_t pad;
 };
+
+/* Not of the patch file: what lets the target unwind through the code of patches. The version
+ * is the site's, shared by all patches that need it. */
+#define UG_REG_FUNC_HOOK 1u
 
 struct ug_reg_symbol {			/* a function of the patch's code, for people */
 	uint64_t addr, size;
@@ -163,6 +170,8 @@ struct ug_reg_site {
 	uint8_t pad_orig[8];
 	uint32_t name, object;
 	uint32_t range, nranges;	/* code of the original, the displaced copy included */
+	uint64_t hook;			/* a version that belongs to the site; 0: none */
+	uint64_t hook_len;
 };
 
 struct ug_reg_sites {

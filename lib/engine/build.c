@@ -34,9 +34,10 @@ int ug_build_init(struct ug_build *b, struct ug_target *t, struct ug_error *err)
 	memset(b, 0, sizeof(*b));
 	b->t = t;
 	b->need_root = t->reg.addr == 0;
-	b->id_sites = b->need_root ? 1 : t->reg.h.next_id;
-	b->id_patch = b->id_sites + 1;
-	b->id_trans = b->id_sites + 2;
+	b->id_hook = b->need_root ? 1 : t->reg.h.next_id;
+	b->id_sites = b->id_hook + 1;
+	b->id_patch = b->id_hook + 2;
+	b->id_trans = b->id_hook + 3;
 	r = count_threads(t, &threads, err);
 	if (r < 0)
 		return r;
@@ -52,6 +53,7 @@ void ug_build_deinit(struct ug_build *b)
 	}
 	ug_vec_free(&b->nears);
 	ug_vec_free(&b->moves);
+	ug_record_free(&b->hook);
 	ug_record_free(&b->sites);
 	ug_record_free(&b->patch);
 	ug_record_free(&b->trans);
@@ -137,8 +139,9 @@ static int place_near(struct ug_build *b, struct ug_near *n, unsigned int attemp
 
 	n->gates_len = ug_align_up(n->ngates * UG_GATE_SIZE, UG_PAGE_SIZE);
 	n->displaced_len = ug_align_up(n->nsites * UG_DISPLACED_MAX, UG_PAGE_SIZE);
+	n->hook_len = n->has_hook ? UG_PAGE_SIZE : 0;
 	n->thunks_len = ug_align_up(n->nthunks * 16, UG_PAGE_SIZE);
-	n->image_len = n->gates_len + n->displaced_len + n->thunks_len + n->rx_len;
+	n->image_len = n->gates_len + n->displaced_len + n->hook_len + n->thunks_len + n->rx_len;
 	len = n->image_len + n->rw_len;
 	/* Taking back a patch that is on top of no function needs no gate. */
 	if (!len)
@@ -148,7 +151,8 @@ static int place_near(struct ug_build *b, struct ug_near *n, unsigned int attemp
 		return r;
 	n->gates = n->addr;
 	n->displaced = n->gates + n->gates_len;
-	n->thunks = n->displaced + n->displaced_len;
+	n->hook = n->displaced + n->displaced_len;
+	n->thunks = n->hook + n->hook_len;
 	n->rx = n->thunks + n->thunks_len;
 	free(n->image);
 	n->image = calloc(1, n->image_len);
@@ -171,12 +175,14 @@ int ug_build_place(struct ug_build *b, unsigned int attempt, struct ug_error *er
 	b->trans_len = ug_align_up(sizeof(struct ug_reg_trans) +
 				   b->moves.n * sizeof(struct ug_reg_move) + 64 + b->table_len,
 				   UG_PAGE_SIZE);
-	b->meta_len = (b->need_root ? UG_REG_SIZE : 0) + b->sites_len + b->patch_len + b->trans_len;
+	b->meta_len = (b->need_root ? UG_REG_SIZE : 0) + b->hook_len + b->sites_len + b->patch_len +
+		      b->trans_len;
 	r = place(b, first->lo, first->hi, b->meta_len, attempt, &b->meta, err);
 	if (r < 0)
 		return r;
 	b->root = b->need_root ? b->meta : b->t->reg.addr;
-	b->meta_sites = b->meta + (b->need_root ? UG_REG_SIZE : 0);
+	b->meta_hook = b->meta + (b->need_root ? UG_REG_SIZE : 0);
+	b->meta_sites = b->meta_hook + b->hook_len;
 	b->meta_patch = b->meta_sites + b->sites_len;
 	b->meta_trans = b->meta_patch + b->patch_len;
 	return 0;
@@ -260,6 +266,7 @@ static int map_everything(struct ug_build *b, struct ug_error *err)
 
 	if (!meta)
 		return ug_err(err, -ENOMEM, "out of memory");
+	copy_record(meta, b->meta, b->meta_hook, &b->hook);
 	copy_record(meta, b->meta, b->meta_sites, &b->sites);
 	copy_record(meta, b->meta, b->meta_patch, &b->patch);
 	copy_record(meta, b->meta, b->meta_trans, &b->trans);
@@ -290,6 +297,7 @@ static int publish_one(struct ug_build *b, const struct ug_record *rec, uint32_t
 		.meta = meta,
 		.meta_len = (uint32_t)rec->len,
 		.order = kind == UG_REG_PATCH ? b->t->reg.h.next_order : 0,
+		.code = kind == UG_REG_PATCH ? b->code : 0,
 	};
 
 	return ug_registry_publish(&b->t->proc, &b->t->reg, slot, err);
@@ -300,7 +308,10 @@ static int publish(struct ug_build *b, struct ug_error *err)
 {
 	int r = 0;
 
-	if (b->has_sites)
+	if (b->has_hook)
+		r = publish_one(b, &b->hook, b->id_hook, UG_REG_SITES, UG_REG_ENABLED, b->meta_hook,
+				err);
+	if (r == 0 && b->has_sites)
 		r = publish_one(b, &b->sites, b->id_sites, UG_REG_SITES, UG_REG_ENABLED,
 				b->meta_sites, err);
 	if (r == 0 && b->has_patch)

@@ -9,6 +9,8 @@
  *	+--------------+
  *	| displaced    |  first instructions of sites	freed when no patch needs them
  *	+--------------+
+ *	| hook         |  displaced and hook (hook.h)	freed when no patch needs it
+ *	+--------------+
  *	| thunks       |  jumps to bodies out of reach	part of the patch
  *	+--------------+
  *	| patch rx, rw |  only near its main object	part of the patch
@@ -16,7 +18,8 @@
  *
  * each part page-aligned, since they live for different times. The records lie together:
  *
- *	[registry root, when there is none][sites][patch][transition: word, moves, table]
+ *	[registry root, when there is none][hook's site][sites][patch]
+ *	[transition: word, moves, table]
  */
 #ifndef UG_ENGINE_BUILD_H
 #define UG_ENGINE_BUILD_H
@@ -34,10 +37,11 @@ struct ug_near {
 	size_t ngates;
 	size_t nsites;
 	size_t nthunks;
+	bool has_hook;			/* a new one */
 	size_t rx_len, rw_len;		/* of the patch, near its main object */
 	ug_raddr_t addr;
-	ug_raddr_t gates, displaced, thunks, rx;	/* within */
-	size_t gates_len, displaced_len, thunks_len;
+	ug_raddr_t gates, displaced, hook, thunks, rx;	/* within */
+	size_t gates_len, displaced_len, hook_len, thunks_len;
 	uint8_t *image;			/* of all but rw */
 	size_t image_len;
 	uint8_t *rw;
@@ -53,17 +57,18 @@ struct ug_build {
 	struct ug_target *t;
 	UG_VEC(struct ug_near) nears;
 	UG_VEC(struct ug_new_move) moves;
-	struct ug_record sites, patch, trans;
-	bool has_sites, has_patch, need_root;
-	uint32_t id_sites, id_patch, id_trans;
+	struct ug_record hook, sites, patch, trans;
+	bool has_hook, has_sites, has_patch, need_root;
+	uint32_t id_hook, id_sites, id_patch, id_trans;	/* in a row, used or not */
+	uint64_t code;			/* of the patch's slot */
 	uint32_t of_patch;		/* id of the patch the transition belongs to */
 	uint32_t parent;
 	bool patching;
 	size_t table_len;
 	ug_raddr_t meta;		/* the records, root first */
 	size_t meta_len;
-	ug_raddr_t root, meta_sites, meta_patch, meta_trans;
-	size_t sites_len, patch_len, trans_len;	/* page-aligned, fixed before addresses are */
+	ug_raddr_t root, meta_hook, meta_sites, meta_patch, meta_trans;
+	size_t hook_len, sites_len, patch_len, trans_len;	/* page-aligned, fixed before addresses are */
 };
 
 int ug_build_init(struct ug_build *b, struct ug_target *t, struct ug_error *err) ug_must_check;

@@ -9,6 +9,7 @@
 #include "engine/contexts.h"
 #include "engine/entry.h"
 #include "engine/funcstack.h"
+#include "engine/hook.h"
 #include "engine/sites.h"
 #include "text/gate.h"
 
@@ -149,6 +150,25 @@ static bool plan_objects(struct planning *p)
 	return ok;
 }
 
+/* Can the process unwind through the patch? */
+static void plan_unwinding(struct planning *p)
+{
+	struct ug_load_hook hook = { 0 };
+	struct ug_patch_layout layout;
+	struct ug_error e;
+	uint64_t off, len;
+
+	if (ug_patch_layout(p->patch, &layout, &e) < 0 || !ug_patch_eh_frame(p->patch, &off, &len))
+		return;
+	if (ug_hook_find(&hook, p->t, &p->match, &p->texts, &e) < 0)
+		add(p->checks, UG_CHECK_WARNING, "unwinding", "an exception through the new code would "
+		    "end the process: %s", e.message);
+	else
+		add(p->checks, UG_CHECK_OK, "unwinding", "the process can unwind through the new code");
+	if (hook.lf.planned)
+		ug_site_plan_free(&hook.lf.plan);
+}
+
 /* A link for a made-up address near the object shows whether every reference resolves. */
 static void plan_link(struct planning *p)
 {
@@ -205,6 +225,7 @@ static int plan_all(struct planning *p, struct ug_error *err)
 			plan_func(p, i);
 		if (p->patch->nfuncs && p->match.funcs[0].addr)
 			plan_link(p);
+		plan_unwinding(p);
 	}
 	return predict(p, err);
 }

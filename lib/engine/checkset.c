@@ -80,6 +80,15 @@ static int add_site(struct ug_checkset *cs, const struct ug_seg *seg, size_t ind
 		if (r < 0)
 			return r;
 	}
+	if (s->hook) {
+		item.kind = UG_ITEM_HOOK;
+		item.entry = s->hook;
+		if (!add_item(cs, item, err))
+			return -ENOMEM;
+		r = add_range(cs, s->hook, s->hook + s->hook_len, UG_RANGE_JUMPED, err);
+		if (r < 0)
+			return r;
+	}
 	item.kind = UG_ITEM_DISPLACED;
 	item.entry = s->displaced;
 	if (!add_item(cs, item, err))

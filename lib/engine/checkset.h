@@ -13,6 +13,7 @@
 enum ug_item_kind {
 	UG_ITEM_ORIGINAL,	/* all parts of the original where they always were */
 	UG_ITEM_DISPLACED,	/* the displaced first instructions of it */
+	UG_ITEM_HOOK,		/* the version that belongs to a site (hook.h) */
 	UG_ITEM_VERSION,	/* a patch's body of a function */
 	UG_ITEM_OTHER,		/* a patch's code that is no function's body */
 	UG_ITEM_GATE,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/hook.h"
 #include "engine/operation.h"
 #include "engine/session.h"
 #include "engine/transition.h"
@@ -26,7 +27,7 @@ static int find_running(struct ug_target *t, const struct ug_operation *op, stru
 		return ug_err(err, -UG_E_NO_TRANSITION, "patch '%s' is not in transition in process %d: "
 			      "'%s' is", op->what, op->pid, name);
 	(void)snprintf(t->report->patch, sizeof(t->report->patch), "%s", name);
-	t->report->functions = (*ret)->trans->nmoves;
+	t->report->functions = ug_hook_other_moves(&t->reg, *ret);
 	return 0;
 }
 

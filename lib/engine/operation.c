@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/hook.h"
 #include "engine/prepare.h"
 #include "engine/session.h"
 #include "engine/transfers.h"
@@ -140,7 +141,7 @@ static int take_back(struct ug_target *t, const struct ug_operation *op, struct 
 	if (!patch)
 		return ug_err(err, -UG_E_NO_PATCH, "patch '%s' is not loaded in process %d", op->what,
 			      op->pid);
-	t->report->functions = patch->patch->nfuncs;
+	t->report->functions = ug_hook_others(patch);
 	r = ug_transfers_await(t, err);
 	if (r == 0)
 		r = ug_prepare_unload(t, patch, &id, err);

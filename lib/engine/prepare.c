@@ -10,8 +10,10 @@
 #include "base/log.h"
 #include "engine/build.h"
 #include "engine/funcstack.h"
+#include "engine/hook.h"
 #include "engine/sites.h"
 #include "engine/transition.h"
+#include "text/hook.h"
 
 #define THUNK_SIZE 16
 
@@ -23,6 +25,7 @@ struct load {
 	struct ug_texts texts;
 	struct ug_patch_layout layout;
 	size_t main;			/* near area of the patch's code */
+	struct ug_load_hook hook;
 };
 
 /* Two functions of the patch at one address would fight for one entry. */
@@ -128,24 +131,6 @@ static uint32_t count_part_ranges(const struct load *l)
 	return (uint32_t)n;
 }
 
-static void fill_site(struct ug_reg_site *s, const struct load *l, size_t i, size_t displaced_len)
-{
-	const struct ug_load_func *lf = &l->funcs[i];
-	const struct ug_site_plan *plan = &lf->plan;
-
-	s->func = plan->func;
-	s->size = plan->size;
-	s->at = plan->at;
-	s->pad_at = plan->pad_at;
-	s->displaced = displaced_at(l, lf);
-	s->displaced_len = (uint32_t)displaced_len;
-	s->form = plan->form;
-	s->len = plan->len;
-	s->moved = plan->moved;
-	memcpy(s->orig, plan->orig, sizeof(plan->orig));
-	memcpy(s->pad_orig, plan->pad_orig, sizeof(plan->pad_orig));
-}
-
 /* Encode the displaced copy into the image; before the addresses are chosen there is none. */
 static int displace(struct load *l, const struct ug_load_func *lf, size_t *ret_len,
 		    struct ug_error *err)
@@ -177,14 +162,13 @@ static int add_site(struct load *l, size_t i, uint32_t sites, uint32_t *k, uint3
 	if (r < 0)
 		return r;
 	s = (struct ug_reg_site *)ug_record_at(rec, sites) + (*k)++;
-	fill_site(s, l, i, len);
+	ug_site_fill(s, plan, displaced_at(l, &l->funcs[i]), len);
 	s->name = name;
 	s->object = object;
 	s->range = *next_range;
 	s->nranges = (uint32_t)plan->nparts;
-	for (size_t p = 0; p < plan->nparts; p++)
-		set_range(rec, ranges, (*next_range)++, plan->parts[p].start, plan->parts[p].end,
-			  plan->parts[p].kind);
+	ug_site_fill_ranges((struct ug_reg_range *)ug_record_at(rec, ranges) + *next_range, plan);
+	*next_range += (uint32_t)plan->nparts;
 	return 0;
 }
 
@@ -307,6 +291,24 @@ static void add_symbols(struct load *l, uint32_t symbols)
 	}
 }
 
+/* The last function of the patch; its code is the site's. */
+static void add_hook_func(struct load *l, uint32_t funcs)
+{
+	struct ug_record *rec = &l->b.patch;
+	uint32_t name = ug_record_string(rec, UG_HOOK_FUNCTION);
+	uint32_t object = ug_record_string(rec, l->hook.object);
+	struct ug_reg_func *f;
+
+	if (rec->failed)
+		return;
+	f = (struct ug_reg_func *)ug_record_at(rec, funcs) + l->patch->nfuncs;
+	f->func = l->hook.func;
+	f->entry = ug_hook_entry(&l->hook, &l->b);
+	f->name = name;
+	f->object = object;
+	f->flags = UG_REG_FUNC_HOOK;
+}
+
 static void patch_areas(struct load *l, struct ug_reg_meta *meta)
 {
 	const struct ug_near *main = &l->b.nears.v[l->main];
@@ -327,7 +329,7 @@ static void fill_patch(struct load *l, struct ug_reg_patch *p)
 
 	p->flags = flags & UG_PATCH_ESCAPES && !(flags & UG_PATCH_UNLOADABLE) ? UG_REG_PATCH_PINS : 0;
 	p->replace = flags & UG_PATCH_REPLACE ? UG_REG_REPLACE_ALL : UG_REG_REPLACE_NONE;
-	p->nfuncs = (uint32_t)l->patch->nfuncs;
+	p->nfuncs = (uint32_t)(l->patch->nfuncs + l->hook.wanted);
 	p->base = l->b.nears.v[l->main].rx;
 	p->rx_len = l->layout.rx_size;
 	p->rw_len = l->layout.rw_size;
@@ -335,6 +337,7 @@ static void fill_patch(struct load *l, struct ug_reg_patch *p)
 	if (ug_patch_eh_frame(l->patch, &off, &len)) {
 		p->eh_frame = p->base + off;
 		p->eh_frame_len = len;
+		l->b.code = ug_hook_code(p->base, p->rx_len);
 	}
 	p->load_time = (uint64_t)time(NULL);
 	patch_areas(l, &p->meta);
@@ -350,7 +353,7 @@ static int build_patch(struct load *l, struct ug_error *err)
 
 	ug_record_free(rec);
 	ug_record_init(rec, sizeof(*p));
-	funcs = ug_record_add(rec, l->patch->nfuncs * sizeof(struct ug_reg_func));
+	funcs = ug_record_add(rec, (l->patch->nfuncs + l->hook.wanted) * sizeof(struct ug_reg_func));
 	ranges = ug_record_add(rec, nranges * sizeof(struct ug_reg_range));
 	symbols = ug_record_add(rec, nsymbols * sizeof(struct ug_reg_symbol));
 	strings[0] = ug_record_string(rec, l->patch->name);
@@ -358,6 +361,8 @@ static int build_patch(struct load *l, struct ug_error *err)
 	strings[2] = ug_record_string(rec, l->patch->cves);
 	for (size_t i = 0; i < l->patch->nfuncs; i++)
 		next = add_func(l, i, funcs, ranges, next);
+	if (l->hook.wanted)
+		add_hook_func(l, funcs);
 	other = next;
 	if (!rec->failed)
 		next = add_other_ranges(l, ranges, next);
@@ -418,12 +423,15 @@ static int link_patch(struct load *l, struct ug_error *err)
  * again with the addresses. */
 static int measure(struct load *l, struct ug_error *err)
 {
-	int r = build_sites(l, err);
+	int r = ug_hook_record(&l->hook, &l->b, err);
 
+	if (r == 0)
+		r = build_sites(l, err);
 	if (r == 0)
 		r = build_patch(l, err);
 	if (r < 0)
 		return r;
+	l->b.hook_len = l->b.has_hook ? ug_align_up(l->b.hook.len, UG_PAGE_SIZE) : 0;
 	l->b.sites_len = l->b.has_sites ? ug_align_up(l->b.sites.len, UG_PAGE_SIZE) : 0;
 	l->b.patch_len = ug_align_up(l->b.patch.len, UG_PAGE_SIZE);
 	return 0;
@@ -449,7 +457,7 @@ static int add_nops(struct load *l, const struct ug_seg *old, struct ug_error *e
 		ug_raddr_t top;
 		int r;
 
-		if (has_move(l, func))
+		if (has_move(l, func) || (l->hook.wanted && func == l->hook.func))
 			continue;
 		site = ug_registry_site(&l->b.t->reg, func, NULL);
 		if (!site)
@@ -471,6 +479,8 @@ static int add_moves(struct load *l, struct ug_error *err)
 
 	for (size_t i = 0; r == 0 && i < l->patch->nfuncs; i++)
 		r = ug_build_move(&l->b, l->match->funcs[i].addr, 0, 0, 0, err);
+	if (r == 0 && l->hook.moves)
+		r = ug_build_move(&l->b, l->hook.func, 0, 0, 0, err);
 	if (!(l->patch->flags & UG_PATCH_REPLACE))
 		return r;
 	for (size_t i = 0; r == 0 && i < reg->nsegs; i++)
@@ -498,9 +508,13 @@ static int place_once(struct load *l, unsigned int attempt, struct ug_error *err
 	if (r < 0)
 		return r;
 	set_addresses(l);
-	r = build_sites(l, err);
+	r = ug_hook_record(&l->hook, &l->b, err);
+	if (r == 0)
+		r = build_sites(l, err);
 	if (r == 0)
 		r = build_patch(l, err);
+	if (r == 0)
+		r = ug_hook_encode_all(&l->hook, &l->b, err);
 	if (r == 0)
 		r = link_patch(l, err);
 	if (r < 0)
@@ -553,6 +567,8 @@ static void load_deinit(struct load *l)
 	for (size_t i = 0; l->funcs && i < l->patch->nfuncs; i++)
 		if (l->funcs[i].planned)
 			ug_site_plan_free(&l->funcs[i].plan);
+	if (l->hook.lf.planned)
+		ug_site_plan_free(&l->hook.lf.plan);
 	free(l->funcs);
 	ug_texts_close(&l->texts);
 	ug_build_deinit(&l->b);
@@ -585,6 +601,8 @@ int ug_prepare_load(struct ug_target *t, struct ug_match *match, uint32_t *ret_i
 		r = plan_funcs(&l, err);
 	if (r == 0)
 		r = plan_images(&l, err);
+	if (r == 0)
+		r = ug_hook_plan(&l.hook, &l.b, match, &l.texts, err);
 	if (r == 0)
 		r = measure(&l, err);
 	if (r == 0)

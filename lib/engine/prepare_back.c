@@ -34,10 +34,11 @@ static int unload_moves(struct ug_build *b, const struct ug_seg *patch, struct u
 	for (uint32_t i = 0; r == 0 && i < patch->patch->nfuncs; i++) {
 		const struct ug_reg_func *f = &ug_seg_funcs(patch)[i];
 		ug_raddr_t top = ug_func_top(&b->t->reg, f->func, NULL);
+		ug_raddr_t below = ug_func_top(&b->t->reg, f->func, patch);
 
-		if (top == f->entry)
-			r = ug_build_move(b, f->func, top, ug_func_top(&b->t->reg, f->func, patch), top,
-					  err);
+		/* The hook is one version for all patches. */
+		if (top == f->entry && below != top)
+			r = ug_build_move(b, f->func, top, below, top, err);
 	}
 	return r;
 }

@@ -380,6 +380,17 @@ static int bump_counters(struct ug_proc *p, struct ug_registry *reg, const struc
 			     2 * sizeof(uint32_t), err);
 }
 
+/* Before the slot is ready: the hook looks at no more of them (rt/find_object.S). */
+static int use_slot(struct ug_proc *p, struct ug_registry *reg, unsigned int index,
+		    struct ug_error *err)
+{
+	if (index < reg->h.slots_used)
+		return 0;
+	reg->h.slots_used = index + 1;
+	return ug_proc_write(p, reg->addr + offsetof(struct ug_reg_header, slots_used),
+			     &reg->h.slots_used, sizeof(reg->h.slots_used), err);
+}
+
 int ug_registry_publish(struct ug_proc *p, struct ug_registry *reg, struct ug_reg_slot slot,
 			struct ug_error *err)
 {
@@ -395,6 +406,8 @@ int ug_registry_publish(struct ug_proc *p, struct ug_registry *reg, struct ug_re
 		return r;
 	slot.ready = 0;
 	r = ug_proc_write(p, slot_field(reg, index, 0), &slot, sizeof(slot), err);
+	if (r == 0)
+		r = use_slot(p, reg, index, err);
 	if (r < 0)
 		return r;
 	return ug_proc_write(p, slot_field(reg, index, offsetof(struct ug_reg_slot, ready)), &one, 1,

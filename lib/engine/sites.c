@@ -78,8 +78,8 @@ static int check_bytes(struct ug_proc *p, ug_raddr_t at, const uint8_t *want, si
 		      "another hook is there", name);
 }
 
-static int check_plan(struct ug_proc *p, const struct ug_site_plan *plan, const char *name,
-		      struct ug_error *err)
+int ug_site_check_plan(struct ug_proc *p, const struct ug_site_plan *plan, const char *name,
+		       struct ug_error *err)
 {
 	int r = check_bytes(p, plan->at, plan->orig, plan->moved, name, err);
 
@@ -88,24 +88,17 @@ static int check_plan(struct ug_proc *p, const struct ug_site_plan *plan, const 
 	return r;
 }
 
-int ug_site_for(struct ug_match *m, size_t i, struct ug_texts *texts, struct ug_load_func *ret,
-		struct ug_error *err)
+static int plan_at(struct ug_target *t, struct ug_object *obj, ug_raddr_t addr, uint64_t size,
+		   const char *name, unsigned int flags, struct ug_texts *texts,
+		   struct ug_load_func *ret, struct ug_error *err)
 {
-	const struct ug_patch_func *pf = &m->patch->funcs[i];
-	const struct ug_match_func *mf = &m->funcs[i];
 	struct ug_text *text = NULL;
-	int r;
+	int r = text_of(t, texts, obj, &text, err);
 
-	memset(ret, 0, sizeof(*ret));
-	ret->site = ug_registry_usable_site(&m->t->reg, mf->addr, &ret->site_seg);
-	if (ret->site)
-		return 0;
-	r = text_of(m->t, texts, mf->obj, &text, err);
 	if (r == 0)
-		r = ug_text_plan(text, mf->addr, mf->size, pf->old_name,
-				 pf->aliases_ok ? UG_PLAN_ALIASES_OK : 0, &ret->plan, err);
+		r = ug_text_plan(text, addr, size, name, flags, &ret->plan, err);
 	if (r == 0) {
-		r = check_plan(&m->t->proc, &ret->plan, pf->old_name, err);
+		r = ug_site_check_plan(&t->proc, &ret->plan, name, err);
 		if (r < 0)
 			ug_site_plan_free(&ret->plan);
 	}
@@ -113,6 +106,52 @@ int ug_site_for(struct ug_match *m, size_t i, struct ug_texts *texts, struct ug_
 		reserve_plan(text, &ret->plan);
 		ret->planned = true;
 	} else
-		(void)ug_err_where(err, mf->obj->name, pf->old_name, mf->addr);
+		(void)ug_err_where(err, obj->name, name, addr);
 	return r;
+}
+
+int ug_site_plan_at(struct ug_target *t, struct ug_object *obj, ug_raddr_t addr, uint64_t size,
+		    const char *name, struct ug_texts *texts, struct ug_load_func *ret,
+		    struct ug_error *err)
+{
+	return plan_at(t, obj, addr, size, name, UG_PLAN_ALIASES_OK, texts, ret, err);
+}
+
+int ug_site_for(struct ug_match *m, size_t i, struct ug_texts *texts, struct ug_load_func *ret,
+		struct ug_error *err)
+{
+	const struct ug_patch_func *pf = &m->patch->funcs[i];
+	const struct ug_match_func *mf = &m->funcs[i];
+
+	memset(ret, 0, sizeof(*ret));
+	ret->site = ug_registry_usable_site(&m->t->reg, mf->addr, &ret->site_seg);
+	if (ret->site)
+		return 0;
+	return plan_at(m->t, mf->obj, mf->addr, mf->size, pf->old_name,
+		       pf->aliases_ok ? UG_PLAN_ALIASES_OK : 0, texts, ret, err);
+}
+
+void ug_site_fill(struct ug_reg_site *s, const struct ug_site_plan *plan, ug_raddr_t displaced,
+		  size_t displaced_len)
+{
+	s->func = plan->func;
+	s->size = plan->size;
+	s->at = plan->at;
+	s->pad_at = plan->pad_at;
+	s->displaced = displaced;
+	s->displaced_len = (uint32_t)displaced_len;
+	s->form = plan->form;
+	s->len = plan->len;
+	s->moved = plan->moved;
+	memcpy(s->orig, plan->orig, sizeof(plan->orig));
+	memcpy(s->pad_orig, plan->pad_orig, sizeof(plan->pad_orig));
+}
+
+void ug_site_fill_ranges(struct ug_reg_range *ranges, const struct ug_site_plan *plan)
+{
+	for (size_t i = 0; i < plan->nparts; i++) {
+		ranges[i].start = plan->parts[i].start;
+		ranges[i].end = plan->parts[i].end;
+		ranges[i].kind = plan->parts[i].kind;
+	}
 }

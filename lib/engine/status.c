@@ -50,7 +50,11 @@ static int fill_funcs(struct ug_target *t, const struct ug_seg *seg, struct ug_p
 		return ug_err(err, -ENOMEM, "out of memory");
 	for (uint32_t i = 0; i < seg->patch->nfuncs; i++) {
 		const struct ug_reg_func *f = &ug_seg_funcs(seg)[i];
-		struct ug_func_status *fs = &ps->funcs[ps->nfuncs++];
+		struct ug_func_status *fs;
+
+		if (f->flags & UG_REG_FUNC_HOOK)
+			continue;
+		fs = &ps->funcs[ps->nfuncs++];
 
 		(void)snprintf(fs->object, sizeof(fs->object), "%s", ug_seg_str(seg, f->object));
 		(void)snprintf(fs->name, sizeof(fs->name), "%s", ug_seg_str(seg, f->name));

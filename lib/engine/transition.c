@@ -418,14 +418,18 @@ static int leave_segment(struct ug_run *run, struct ug_seg *seg, uint8_t state, 
 				run->untouched ? UG_REG_EMPTY : state, err);
 }
 
-/* The entries that were new with a load: their record is the one before the patch's. */
+/* The entries that were new with a load: their records are the two before the patch's. */
 static int leave_new_sites(struct ug_run *run, uint32_t patch_id, struct ug_error *err)
 {
-	struct ug_seg *sites = ug_registry_find(&run->t->reg, patch_id - 1);
+	int r = 0;
 
-	if (!run->untouched || !sites || sites->s.kind != UG_REG_SITES)
-		return 0;
-	return leave_segment(run, sites, UG_REG_LEFT, err);
+	for (uint32_t id = patch_id - 2; r == 0 && run->untouched && id < patch_id; id++) {
+		struct ug_seg *sites = ug_registry_find(&run->t->reg, id);
+
+		if (sites && sites->s.kind == UG_REG_SITES)
+			r = leave_segment(run, sites, UG_REG_LEFT, err);
+	}
+	return r;
 }
 
 /* The patch of a load that never committed. Not that of an unload, nor of a reversal of one. */

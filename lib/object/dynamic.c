@@ -192,3 +192,36 @@ int ug_object_relas(struct ug_proc *p, const struct ug_object *obj, const struct
 	*ret = relas;
 	return 0;
 }
+
+static bool find_exported(const struct ug_object *obj, Elf_Data *d, size_t strndx, const char *name,
+			  struct ug_symbol *ret)
+{
+	const Elf64_Sym *syms = d->d_buf;
+
+	for (size_t i = 0; i < d->d_size / sizeof(*syms); i++) {
+		const char *s = ELF64_ST_TYPE(syms[i].st_info) == STT_FUNC &&
+				syms[i].st_shndx != SHN_UNDEF ?
+				elf_strptr(obj->elf, strndx, syms[i].st_name) : NULL;
+
+		if (!s || strcmp(s, name) != 0)
+			continue;
+		*ret = (struct ug_symbol){
+			.name = s, .addr = syms[i].st_value + obj->bias, .size = syms[i].st_size,
+			.type = STT_FUNC, .bind = ELF64_ST_BIND(syms[i].st_info), .dynamic = true,
+		};
+		return true;
+	}
+	return false;
+}
+
+bool ug_object_exported(const struct ug_object *obj, const char *name, struct ug_symbol *ret)
+{
+	for (Elf_Scn *scn = NULL; obj->elf && (scn = elf_nextscn(obj->elf, scn));) {
+		Elf64_Shdr *sh = elf64_getshdr(scn);
+		Elf_Data *d = sh && sh->sh_type == SHT_DYNSYM ? elf_getdata(scn, NULL) : NULL;
+
+		if (d && d->d_buf)
+			return find_exported(obj, d, sh->sh_link, name, ret);
+	}
+	return false;
+}

@@ -38,6 +38,12 @@ const struct ug_symbol *ug_symtab_at(const struct ug_object *obj, size_t i);	/* 
 int ug_symbol_find(struct ug_object *obj, const char *name, unsigned int pos,
 		   struct ug_symbol *ret, struct ug_error *err) ug_must_check;
 
+/*
+ * One exported function by name, straight from .dynsym of the file: for the one question that
+ * is asked of an object whose tables nobody else needs. False: there is none.
+ */
+bool ug_object_exported(const struct ug_object *obj, const char *name, struct ug_symbol *ret);
+
 /* The function symbol that covers addr (the closest below when its size covers it or, with
  * size 0, up to the next symbol); NULL when none. In a stop. */
 const struct ug_symbol *ug_symbol_by_addr(const struct ug_object *obj, ug_raddr_t addr);

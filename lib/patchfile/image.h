@@ -118,6 +118,7 @@ struct ug_patch_image {
 	uint64_t got, ngot;
 	uint32_t got_ld;			/* slot + 1 of the pair for local-dynamic TLS */
 	uint64_t eh_frame, eh_frame_size;
+	uint64_t eh_header;			/* with eh_frame: its header, at the end of rx */
 	UG_VEC(struct ug_pf_range) others;
 	UG_VEC(struct ug_pf_cold) colds;	/* by function, then address */
 };

@@ -6,6 +6,7 @@
  *			stubs		one 8-byte far jump for each function outside that is called
  *	code_end	read-only data, unwind tables (a terminator behind .eh_frame)
  *			GOT
+ *			header of .eh_frame, the last 8 bytes
  *	rx_size		data, bss	(the rw image)
  *
  * Stubs are laid out for whatever might be out of reach of a rel32; link decides.
@@ -15,6 +16,7 @@
 #include "patchfile/image.h"
 
 #define EH_TERMINATOR 8u	/* a zero length ends a table; 8 keeps the alignment */
+#define EH_HEADER 8u
 
 /* The symbol that owns GOT slots and stubs of what the relocation refers to. */
 static struct ug_pf_symbol *owner(struct ug_patch_image *image, const struct ug_pf_reloc *rel)
@@ -86,7 +88,9 @@ static void place_all(struct ug_patch_image *image)
 	at = place_sections(image, ug_align_up(at, 16), UG_PF_RX, false);
 	image->got = ug_align_up(at, UG_PF_SLOT_SIZE);
 	at = image->got + image->ngot * UG_PF_SLOT_SIZE;
-	image->rx_size = ug_align_up(at, UG_PAGE_SIZE);
+	/* Who unwinds in the target finds the header from the address and size of rx alone. */
+	image->rx_size = ug_align_up(at + (image->eh_frame_size ? EH_HEADER : 0), UG_PAGE_SIZE);
+	image->eh_header = image->rx_size - EH_HEADER;
 	at = place_sections(image, image->rx_size, UG_PF_RW, false);
 	image->rw_size = ug_align_up(at - image->rx_size, UG_PAGE_SIZE);
 }

@@ -345,6 +345,21 @@ static int apply(struct link *l, const struct ug_pf_reloc *rel)
 	return 0;
 }
 
+/*
+ * What PT_GNU_EH_FRAME is to a mapped object: version 1, the table 4 bytes relative to where
+ * that is said, no count and no sorted index.
+ */
+static void write_eh_header(const struct link *l)
+{
+	const struct ug_patch_image *image = l->image;
+	uint8_t header[8] = { 1, 0x1b, 0xff, 0xff };
+	uint32_t rel = (uint32_t)(image->eh_frame - (image->eh_header + 4));
+
+	memcpy(header + 4, &rel, sizeof(rel));
+	if (image->eh_frame_size)
+		memcpy(l->rx + image->eh_header, header, sizeof(header));
+}
+
 static void copy_sections(const struct link *l)
 {
 	const struct ug_patch_image *image = l->image;
@@ -368,6 +383,7 @@ static int run(struct link *l)
 	int rc;
 
 	copy_sections(l);
+	write_eh_header(l);
 	rc = fill_got(l);
 	if (rc < 0)
 		return rc;
