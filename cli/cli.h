@@ -131,6 +131,8 @@ int verb_plan(struct cli *cli);
 int verb_verify(struct cli *cli);
 int verb_build(struct cli *cli);
 int verb_diff(struct cli *cli);
+int verb_gdb(struct cli *cli);
+int verb_perf_map(struct cli *cli);
 
 /* Memory that runs out ends the program with a message: nothing is ever half done by it,
  * because allocations of the CLI never happen inside a call of the library. */

@@ -60,6 +60,14 @@ const struct verb verbs[] = {
 	{ "recover", "PROC...", "finish or roll back what a killed ugraft left",
 	  "Also releases what was left mapped because a thread still executed it.",
 	  TAKES_TIMEOUT | CHANGES, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_recover },
+	{ "gdb", "PROC [-- GDB-ARGUMENT...]", "run gdb on a patched process",
+	  "With the function names and the unwind tables of its patches, so that backtraces through\n"
+	  "them are right. As long as gdb is attached no patch can be loaded or taken back.",
+	  0, 1, -1, OPERAND_PROC, OPERAND_NONE, verb_gdb },
+	{ "perf-map", "PROC...", "tell perf the functions of patches",
+	  "Adds their names to /tmp/perf-PID.map, where perf looks for names of code that is in no\n"
+	  "file; for a process in a container that is the container's /tmp.",
+	  0, 1, -1, OPERAND_PROC, OPERAND_PROC, verb_perf_map },
 	{ "build", "--src DIR --diff FILE --target FILE... -- COMMAND", "make a patch file from a fix",
 	  "Builds a copy of the tree with COMMAND, compiles what the diff changes before and after,\n"
 	  "and takes over the functions that differ. With --deb PACKAGE instead of tree and command: a\n"

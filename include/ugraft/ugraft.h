@@ -264,6 +264,31 @@ UG_API int ug_plan(pid_t pid, const char *file, const struct ug_opts *opts,
 UG_API int ug_verify(pid_t pid, struct ug_checks **ret, struct ug_error *err);
 UG_API void ug_checks_free(struct ug_checks *checks);
 
+/* The code of one patch in a process, for debuggers. */
+struct ug_patch_code {
+	char name[UG_NAME_MAX];		/* of the patch, as the process has it: any bytes */
+	uint64_t address;
+	uint64_t bytes;			/* of code */
+	uint8_t *image;			/* an ELF file with code, function names, unwind tables */
+	size_t image_size;
+};
+
+struct ug_patch_codes {
+	size_t n;
+	struct ug_patch_code *v;
+};
+
+/* Of all patches whose code is in the process; none when it is not patched. */
+UG_API int ug_patch_code(pid_t pid, struct ug_patch_codes **ret, struct ug_error *err);
+UG_API void ug_patch_code_free(struct ug_patch_codes *codes);
+
+/*
+ * Tell perf the names of functions of patches: adds to the file perf-PID.map in the /tmp of
+ * the process's own file system what is not in it already. *ret_n: lines added; path: where,
+ * as we see it. -UG_E_NO_PATCH; -EPERM when the file is a link or no plain file.
+ */
+UG_API int ug_perf_map(pid_t pid, char *path, size_t size, size_t *ret_n, struct ug_error *err);
+
 struct ug_info_func {
 	char object[64];
 	char name[96];

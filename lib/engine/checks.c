@@ -77,6 +77,8 @@ static void plan_process(struct planning *p)
 	int r = ug_proc_check_untraced(&t->proc, &e);
 
 	(void)step(p, r, "tracer", &e, "nobody traces the process");
+	r = ug_proc_check_native(&t->proc, &e);
+	(void)step(p, r, "translator", &e, "the processor executes its code itself");
 	r = ug_proc_check_sharers(&t->proc, &e);
 	(void)step(p, r, "memory", &e, "shared with no other process");
 	r = ug_contexts_possible(t, &e);

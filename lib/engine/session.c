@@ -37,6 +37,8 @@ int ug_session_begin(struct ug_target *t, const struct ug_operation *op,
 	t->notify = notify;
 	r = ug_proc_check_untraced(&t->proc, err);
 	if (r == 0)
+		r = ug_proc_check_native(&t->proc, err);
+	if (r == 0)
 		r = ug_proc_check_sharers(&t->proc, err);
 	if (r == 0 && t->reg.addr && t->reg.is_copy)
 		r = ug_registry_adopt(&t->proc, &t->reg, err);

@@ -273,6 +273,32 @@ int ug_proc_check_untraced(struct ug_proc *p, struct ug_error *err)
 	return r;
 }
 
+/*
+ * The file that runs is then the translator; what it translates is mapped like any program,
+ * but never executed itself. Only qemu's user mode is one, not its system emulators.
+ */
+int ug_proc_check_native(struct ug_proc *p, struct ug_error *err)
+{
+	static const char valgrind[] = "-amd64-linux", qemu[] = "qemu-x86_64";
+	char exe[PATH_MAX];
+	ssize_t n = readlinkat(p->dirfd, "exe", exe, sizeof(exe) - 1);
+	const char *base, *who = NULL;
+	size_t len;
+
+	if (n <= 0)
+		return 0;
+	exe[n] = 0;
+	base = strrchr(exe, '/') ? strrchr(exe, '/') + 1 : exe;
+	len = strlen(base);
+	if (strstr(exe, "/valgrind/") && len > sizeof(valgrind) &&
+	    strcmp(base + len - (sizeof(valgrind) - 1), valgrind) == 0)
+		who = "valgrind";
+	else if (strcmp(base, qemu) == 0 || strcmp(base, "qemu-x86_64-static") == 0)
+		who = qemu;
+	return who ? ug_err(err, -UG_E_UNSUPPORTED, "process %d runs under %s, which executes a "
+			    "translation of its code: start it without", p->pid, who) : 0;
+}
+
 int ug_proc_check_shadow_stack(struct ug_proc *p, struct ug_error *err)
 {
 	struct ug_tasks tasks;

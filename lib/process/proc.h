@@ -51,6 +51,9 @@ int ug_proc_open_mm_file(int dirfd, const char *name, int flags);
  */
 int ug_proc_check_untraced(struct ug_proc *p, struct ug_error *err) ug_must_check;
 
+/* -UG_E_UNSUPPORTED when valgrind or qemu-user translates its code: a patch would not be seen. */
+int ug_proc_check_native(struct ug_proc *p, struct ug_error *err) ug_must_check;
+
 /* -UG_E_SHADOW_STACK when a thread of it has a user shadow stack (status: shstk), else 0. */
 int ug_proc_check_shadow_stack(struct ug_proc *p, struct ug_error *err) ug_must_check;
 

@@ -104,7 +104,8 @@ bash -c 'exit 0' &
 gone=$!
 wait $gone
 echo "this is no patch" >text.ugp
-verbs="load unload wait reverse force blocking watch status list log info plan verify recover build"
+verbs="load unload wait reverse force blocking watch status list log info plan verify recover build
+	gdb perf-map"
 
 # ---- help, usage ----
 

@@ -310,7 +310,7 @@ static void test_reverse_of_nothing(void **state)
 
 #define STACKED_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
-int main(void)
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		STACKED_TEST(test_stack),
@@ -329,5 +329,7 @@ int main(void)
 		STACKED_TEST(test_reverse_of_nothing),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
