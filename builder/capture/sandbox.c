@@ -304,27 +304,53 @@ void ug_sandbox_close(struct ug_sandbox *s)
 	free(s->root);
 }
 
+/* The host's path of an absolute one; malloc'ed. */
+static char *map_path(const struct ug_sandbox *s, const char *seen)
+{
+	size_t n = strlen(s->path);
+	char *host;
+	int rc;
+
+	if (!strncmp(seen, s->path, n) && (seen[n] == '/' || !seen[n]))
+		rc = asprintf(&host, "%s%s", s->tree, seen + n);
+	else if (s->root && strncmp(seen, s->work, strlen(s->work)))
+		rc = asprintf(&host, "%s%s", s->root, seen);
+	else
+		rc = asprintf(&host, "%s", seen);
+	return rc < 0 ? NULL : host;
+}
+
+/* Where the link at `seen` leads to, as the build sees it; NULL: it is none. */
+static char *follow(const char *seen, const char *host)
+{
+	const char *slash = strrchr(seen, '/');
+	char to[PATH_MAX], *next;
+	ssize_t n = readlink(host, to, sizeof(to) - 1);
+
+	if (n <= 0)
+		return NULL;
+	to[n] = 0;
+	return asprintf(&next, "%.*s%s", to[0] == '/' || !slash ? 0 : (int)(slash + 1 - seen), seen, to) < 0 ?
+	       NULL : next;
+}
+
+/* Absolute links mean places the build sees: the host's realpath() would follow them elsewhere. */
 char *ug_sandbox_host(const struct ug_sandbox *s, const char *cwd, const char *path)
 {
 	ug_autofree char *seen = NULL, *host = NULL;
-	char *real;
-	size_t n = strlen(s->path);
+	char *next, *real;
 
 	if (asprintf(&seen, "%s%s%s", path[0] == '/' ? "" : cwd, path[0] == '/' ? "" : "/", path) < 0) {
 		seen = NULL;
 		return NULL;
 	}
-	if (!strncmp(seen, s->path, n) && (seen[n] == '/' || !seen[n])) {
-		if (asprintf(&host, "%s%s", s->tree, seen + n) < 0)
-			host = NULL;
-	} else if (s->root && strncmp(seen, s->work, strlen(s->work))) {
-		if (asprintf(&host, "%s%s", s->root, seen) < 0)
-			host = NULL;
-	} else {
-		host = ug_take_ptr(seen);
+	host = map_path(s, seen);
+	for (int i = 0; host && i < 16 && (next = follow(seen, host)); i++) {
+		free(seen);
+		seen = next;
+		free(host);
+		host = map_path(s, seen);
 	}
-	if (!host)
-		return NULL;
-	real = realpath(host, NULL);
+	real = host ? realpath(host, NULL) : NULL;
 	return real ? real : ug_take_ptr(host);
 }

@@ -114,6 +114,7 @@ prog: $(addprefix build/,$(objects)) build/calc.pic.o
 	$(CC) -o $@ $(addprefix build/,$(objects)) -Wl,--build-id
 build/stamp:
 	cp -r src build
+	ln -sf $(CURDIR)/src/sub/same.c build/sub/same.c
 	touch $@
 build/%.pic.o: build/stamp
 	$(CC) $(CFLAGS) -fPIC -c -o $@ build/$*.c
