@@ -71,6 +71,9 @@ static void print_warnings(const struct cli *cli, const struct result *one, cons
 	if (one->report.short_transfers)
 		message(cli, "%s: %s stopped in a transfer, which may return short", who,
 			text_count(one->report.short_transfers, "thread"));
+	if (cli->max_pause_us && one->report.max_pause_ns > cli->max_pause_us * UINT64_C(1000))
+		message(cli, "%s: a stop has lasted %s, longer than --max-pause allows", who,
+			text_ns(one->report.max_pause_ns));
 	print_blockers(cli, &one->blockers);
 }
 

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/search.h"
 #include "engine/entry.h"
 #include "engine/funcstack.h"
 #include "engine/run.h"
+#include "engine/search.h"
 #include "text/gate.h"
 #include "text/text.h"
 

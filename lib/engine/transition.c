@@ -16,6 +16,9 @@
 #include "text/gate.h"
 #include "text/text.h"
 
+/* Less than that is not enough for every process to be stopped in: the default is. */
+#define BACK_OUT_MIN_US 10000
+
 static const char *direction(const struct ug_run *run)
 {
 	return run->trans->trans->patching ? "patching" : "unpatching";
@@ -292,7 +295,15 @@ static int start_once(struct ug_run *run, const struct ug_run *parent, size_t *r
 		r = ug_run_stop_all(run, &stop, err);
 	if (r < 0)
 		return r;
-	r = may_commit(run, err);
+	/*
+	 * Nothing has been written: another stop can be tried. Not on the way back or to the end;
+	 * and not for the search for contexts, which is bounded by a size and never gets faster.
+	 */
+	if (!parent && ug_stop_is_overdue(stop))
+		r = ug_err(err, -UG_E_UNSTOPPABLE, "process %d was not stopped and checked within "
+			   "the pause budget: raise --max-pause", run->t->proc.pid);
+	if (r == 0)
+		r = may_commit(run, err);
 	if (r == 0)
 		r = commit(run, parent, ret_waiting, err);
 	if (r == 0 && *ret_waiting == 0)
@@ -498,6 +509,9 @@ static int cancel(struct ug_run *run)
 	struct ug_error err;
 	int r;
 
+	/* The way back has to be possible where the budget was too small for the way there. */
+	if (run->t->max_pause_us < BACK_OUT_MIN_US)
+		run->t->max_pause_us = 0;
 	if (run->trans->trans->patching && !run->trans->trans->parent)
 		ug_log_failed_load(run->t, patch_name(run));
 	for (unsigned int round = 0; round < 100; round++) {

@@ -19,6 +19,7 @@
 #include "process/internal.h"
 
 #define WATCHDOG_FACTOR 20
+#define WATCHDOG_LEAST_NS 10000000	/* however small the budget: 20 times that */
 #define WINDOW 16		/* interrupts sent ahead of the first look at an answer */
 #define SWEEP_NS 1000000
 #define NAP_NS 100000
@@ -74,6 +75,14 @@ static uint64_t budget_ns(const struct ug_stop *s)
 	uint64_t us = s->opts.budget_us;
 
 	return (us ? us : 10000 + 10 * (uint64_t)s->all.n) * 1000;
+}
+
+/* What is right for a stop that nobody wants to last would kill one that is merely late. */
+static void arm_watchdog(const struct ug_stop *s, uint64_t least_ns)
+{
+	uint64_t ns = budget_ns(s) > least_ns ? budget_ns(s) : least_ns;
+
+	ug_tracer_watchdog(ns * WATCHDOG_FACTOR);
 }
 
 static uint64_t timeout_ns(const struct ug_stop *s)
@@ -219,8 +228,8 @@ static int wait_phase(struct pass *ps)
 			continue;
 		}
 		now = ug_now_ns();
-		if (now < next_sweep) {
-			nap(ps, head, next_sweep);
+		if (now < next_sweep && now < ps->deadline) {
+			nap(ps, head, next_sweep < ps->deadline ? next_sweep : ps->deadline);
 			continue;
 		}
 		r = sweep(ps);
@@ -366,7 +375,7 @@ static int stop_all(struct pass *ps)
 	r = seize_until_stable(s, ps->err);
 	if (r < 0)
 		return r;
-	ug_tracer_watchdog(budget_ns(s) * WATCHDOG_FACTOR);
+	arm_watchdog(s, WATCHDOG_LEAST_NS);
 	s->first_ns = ug_now_ns();
 	r = visit_held(ps);
 	if (!r)
@@ -416,13 +425,6 @@ static int wait_thread(struct ug_stop *s, struct ug_tracee *t, struct ug_error *
 	}
 }
 
-static void arm_single(struct ug_stop *s)
-{
-	uint64_t longest = budget_ns(s) > timeout_ns(s) ? budget_ns(s) : timeout_ns(s);
-
-	ug_tracer_watchdog(longest * WATCHDOG_FACTOR);
-}
-
 static int seize_single(struct ug_stop *s, pid_t tid, struct ug_tracee **ret,
 			struct ug_error *err)
 {
@@ -439,7 +441,7 @@ static int seize_single(struct ug_stop *s, pid_t tid, struct ug_tracee **ret,
 	t = ug_stop_add(s, &task, UG_TRACEE_GONE);
 	if (!t)
 		return ug_err(err, -ENOMEM, "out of memory");
-	arm_single(s);
+	arm_watchdog(s, timeout_ns(s));
 	r = ug_tracee_seize(s->p, tid, SINGLE_OPTIONS, err);
 	if (r == -EALREADY)
 		return ug_err(err, -EBUSY, "thread %d is held by another stop of ours", tid);
@@ -509,6 +511,13 @@ void ug_stop_resume(struct ug_stop *s)
 const struct ug_stop_stats *ug_stop_stats(const struct ug_stop *s)
 {
 	return &s->stats;
+}
+
+bool ug_stop_is_overdue(const struct ug_stop *s)
+{
+	uint64_t since = s->pause_ns ? s->pause_ns : s->first_ns;
+
+	return since && ug_now_ns() - since > budget_ns(s);
 }
 
 size_t ug_stop_count(const struct ug_stop *s)

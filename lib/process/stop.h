@@ -11,7 +11,8 @@
  *  - Sleepers are stopped first and resumed last; running threads stopped last, resumed first.
  *  - A second thread of the controller reaps the exits of tracees at all times: execve in
  *    the target waits for our zombies while it holds a mutex that blocks our next SEIZE.
- *  - A POSIX timer kills *this process* (SIGKILL) at 20 times the budget during a stop.
+ *  - A POSIX timer kills *this process* (SIGKILL) at 20 times the budget during a stop, 200 ms
+ *    at the least.
  *  - A signal-delivery stop is let go with its signal; a group-stopped target is left
  *    group-stopped (detaching reinstates the stop).
  *
@@ -114,6 +115,13 @@ int ug_stop_thread(struct ug_stop *s, pid_t tid, struct ug_thread **ret, struct 
  */
 void ug_stop_release(struct ug_stop *s, struct ug_thread *t);
 void ug_stop_resume(struct ug_stop *s);
+
+/*
+ * Has the stop lasted longer than its budget already? A thread that is late is given up by
+ * ug_stop_all; this also sees what visiting took, or a processor lost meanwhile. For whoever
+ * can still do without this stop.
+ */
+bool ug_stop_is_overdue(const struct ug_stop *s);
 
 const struct ug_stop_stats *ug_stop_stats(const struct ug_stop *s);
 size_t ug_stop_count(const struct ug_stop *s);

@@ -206,6 +206,25 @@ static void trace_group_stopped(long n)
 	ug_stop_destroy(s);
 }
 
+static void trace_overdue(long n)
+{
+	struct ug_proc p, q;
+	struct ug_stop *s = open_stop(target, &p, 100000);
+	struct ug_stop *patient;
+
+	CHECK(!ug_stop_is_overdue(s));
+	stop_patiently(s);
+	CHECK(ug_stop_count(s) == (size_t)n);
+	msleep(110);
+	CHECK(ug_stop_is_overdue(s));
+	ug_stop_destroy(s);
+	patient = open_stop(target, &q, 60000000);
+	stop_patiently(patient);
+	msleep(110);
+	CHECK(!ug_stop_is_overdue(patient));
+	ug_stop_destroy(patient);
+}
+
 static void trace_storm(long ms)
 {
 	struct ug_proc p;
@@ -404,6 +423,13 @@ static void test_group_stop(void **state)
 	end(target);
 }
 
+static void test_overdue(void **state)
+{
+	target = spawn_victim(victim_mixed, 4, 4);
+	run_tracer(trace_overdue, 4);
+	end(target);
+}
+
 static void test_storm(void **state)
 {
 	int before;
@@ -565,7 +591,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_exec),	     cmocka_unit_test(test_tracer_killed),
 		cmocka_unit_test(test_watchdog),     cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_vfork),	     cmocka_unit_test(test_sharer),
-		cmocka_unit_test(test_dead_leader),
+		cmocka_unit_test(test_dead_leader),  cmocka_unit_test(test_overdue),
 	};
 
 	own_argv = argv;
