@@ -414,6 +414,7 @@ void ug_checkset_stack_ctx(const struct ug_checkset *cs, struct ug_target *t,
 	ret->objects = &t->objects;
 	ret->own = &cs->own;
 	ret->main_stack_top = t->main_stack_top;
+	ret->forked = t->forked;
 	ret->own_code = own_code;
 	ret->own_name = own_name;
 	ret->own_ctx = (void *)(uintptr_t)cs;

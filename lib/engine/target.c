@@ -68,6 +68,7 @@ int ug_target_open(pid_t pid, unsigned int what, struct ug_target *ret, struct u
 		r = ug_objects_load(&t.proc, &t.maps, &t.objects, err);
 	if (r == 0)
 		r = ug_stack_main_top(&t.proc, &t.maps, &t.main_stack_top, err);
+	t.forked = ug_stack_forked(&t.proc);
 	t.rdfsbase = read_rdfsbase(&t.proc);
 	if (r < 0) {
 		r = ug_target_reason(&t, r, err);

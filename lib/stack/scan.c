@@ -222,6 +222,19 @@ static bool scan_todo(struct scan *s)
 	return true;
 }
 
+/*
+ * The first thread of a process that another thread than the first has forked is where that
+ * was: below its thread pointer, in the same run of mappings.
+ */
+static bool on_forkers_stack(const struct scan *s)
+{
+	const ug_raddr_t tp = s->t->regs.fs_base, rsp = s->t->regs.rsp;
+	struct ug_region run;
+
+	return s->ctx->forked && s->t->tid == s->ctx->proc->pid && rsp < tp &&
+	       ug_stack_run(s->ctx->maps, tp, &run) && ug_region_has(&run, rsp);
+}
+
 static bool scan_all(struct scan *s)
 {
 	ug_raddr_t rsp = s->t->regs.rsp;
@@ -237,7 +250,7 @@ static bool scan_all(struct scan *s)
 	if (s->home_reached)
 		return true;
 	/* On a stack of its own making: the home stack can hold frames anywhere. */
-	s->foreign = true;
+	s->foreign = !on_forkers_stack(s);
 	return scan_from(s, s->home.r.lo) && scan_todo(s);
 }
 
