@@ -98,8 +98,10 @@ bool ug_compare_places(struct ug_compare *c, struct ug_place before, struct ug_p
 		return false;
 	if (b->kind == UG_ITEM_FUNC && (before.off || after.off))
 		return same_label(c, b, before.off, a, after.off);
-	/* A constant table with a name of its own: what it says counts as well. */
-	if (b->readonly && b->bind == STB_LOCAL && !same_literal(c, before.item, after.item))
+	/* A constant table with a name of its own: what it says counts as well. Not so of code: who
+	 * calls a changed function gets to the new one by its entry. */
+	if (b->kind == UG_ITEM_DATA && b->readonly && b->bind == STB_LOCAL &&
+	    !same_literal(c, before.item, after.item))
 		return false;
 	return before.off == after.off;
 }
