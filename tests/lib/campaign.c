@@ -4,10 +4,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "lib/scanwalk.h"
 #include "lib/victim.h"
 
 /*
@@ -15,6 +17,9 @@
  * malloc's. A page leaked in every fourth cycle would be more.
  */
 #define GROWTH_KB (CAMPAIGN_CYCLES * 4 / 4)
+
+/* Threads looked at by both tiers of the stack check; $UG_TEST_SAMPLES: another number. */
+#define SAMPLES 2000
 
 struct probing {
 	const struct campaign *campaign;
@@ -75,6 +80,20 @@ static void assert_load(const struct campaign *c, const struct load_counts *befo
 		assert_true(after->answers[LOAD_NEW] > before->answers[LOAD_NEW]);
 }
 
+/* Both tiers of the stack check on its threads, which are as busy as the load makes them. */
+static void compare_tiers(const struct campaign *c)
+{
+	const char *number = getenv("UG_TEST_SAMPLES");
+	struct scanwalk w;
+	int r = scanwalk_run(c->pid, number ? strtoul(number, NULL, 10) : SAMPLES, &w);
+
+	print_message("# %s: stack check: %lu samples, %lu frames, %lu not seen by the scan; "
+		      "unreliable %lu%s%s\n", c->name, w.samples, w.frames, w.missed, w.unreliable,
+		      w.unreliable ? ": " : "", w.why);
+	if (r < 0 || w.missed)
+		fail_msg("%s", w.what);
+}
+
 void campaign_run(const struct campaign *c)
 {
 	struct probing p = { .campaign = c, .fd = -1 };
@@ -91,6 +110,7 @@ void campaign_run(const struct campaign *c)
 
 	if (c->probe && (p.fd = load_open(c->port)) < 0)
 		fail_msg("cannot connect");
+	compare_tiers(c);
 	r = cycle_run(&cycle, &result, why, sizeof(why));
 	if (p.fd >= 0)
 		close(p.fd);
