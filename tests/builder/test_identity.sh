@@ -6,32 +6,8 @@
 #
 #	test_identity.sh UGRAFT
 
-set -u
-
-ugraft=$(realpath "$1")
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-n=0
-
-point()
-{
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		sed 's/^/# /' out err 2>/dev/null
-	fi
-}
-
-# says STATUS TEXT: the last run ended so, with that text somewhere.
-says()
-{
-	[ "$status" = "$1" ] && cat out err | grep -qF -- "$2"
-}
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
 
 build()
 {

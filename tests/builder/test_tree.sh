@@ -6,33 +6,9 @@
 #
 #	test_tree.sh UGRAFT
 
-set -u
-
-ugraft=$(realpath "$1")
 here=$(cd "$(dirname "$0")" && pwd)
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-cd "$tmp" || exit 1
-n=0
-
-point()
-{
-	local name=$1
-	shift
-	n=$((n + 1))
-	if "$@"; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
-		sed 's/^/# /' out err 2>/dev/null
-	fi
-}
-
-# says STATUS TEXT: the last run ended so, with that text somewhere.
-says()
-{
-	[ "$status" = "$1" ] && cat out err | grep -qF -- "$2"
-}
+# shellcheck source-path=SCRIPTDIR
+. "$here/lib.sh"
 
 silent_about()
 {

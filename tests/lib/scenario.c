@@ -2,11 +2,13 @@
 #include "lib/scenario.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -134,6 +136,24 @@ const char *scenario_dir(void)
 		scenario_die("mkdtemp: %s", strerror(errno));
 	atexit(remove_dir);
 	return build_dir;
+}
+
+void *scenario_share(size_t size, const char **ret_path)
+{
+	static char path[128];
+	void *shared;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/shared", scenario_dir());
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+		scenario_die("%s: %s", path, strerror(errno));
+	shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (shared == MAP_FAILED)
+		scenario_die("mmap: %s", strerror(errno));
+	close(fd);
+	*ret_path = path;
+	return shared;
 }
 
 const char *scenario_build(const char *source, const char *target, const char *flags)

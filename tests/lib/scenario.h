@@ -42,6 +42,10 @@ const char *scenario_build_for(const char *source, const char *const *targets, s
 /* A directory for files of the test, removed at exit. */
 const char *scenario_dir(void);
 
+/* Zeroed memory to share with a victim that maps the file at *ret_path (valid to the end): what
+ * it has counted can be read without asking it. One for a test. */
+void *scenario_share(size_t size, const char **ret_path);
+
 /* Paths: $UG_TEST_SRC (the source tree) and $UG_TEST_BUILD (the build directory). */
 const char *scenario_src(const char *relative);
 const char *scenario_bin(const char *relative);

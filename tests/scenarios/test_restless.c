@@ -10,7 +10,6 @@
 #include <stddef.h>
 #include <cmocka.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,21 +42,6 @@ static double now_s(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static const char *make_shared(void)
-{
-	static char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/life", scenario_dir());
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, sizeof(*sh)), 0);
-	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_true(sh != MAP_FAILED);
-	close(fd);
-	return path;
 }
 
 static bool grows(atomic_ulong *counter)
@@ -184,9 +168,10 @@ static void assert_unloads(pid_t pid)
 
 static void test_kind(void **state)
 {
-	const char *argv[] = { scenario_bin("tests/victims/restless"), make_shared(), *state, NULL };
+	const char *argv[] = { scenario_bin("tests/victims/restless"), NULL, *state, NULL };
 	bool apart = strcmp(*state, "processes-exec") == 0;
 
+	sh = scenario_share(sizeof(*sh), &argv[1]);
 	scenario_start(&victim, argv);
 	for (int i = 0; apart && i < 5000 && !sh->pids[RESTLESS_PROCESSES - 1]; i++)
 		nap_us(1000);

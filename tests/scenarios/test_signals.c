@@ -66,26 +66,12 @@ static double now_s(void)
 
 /* ---- the victim ---- */
 
-static const char *make_shared(void)
-{
-	static char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/counts", scenario_dir());
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, sizeof(*sh)), 0);
-	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_true(sh != MAP_FAILED);
-	close(fd);
-	return path;
-}
-
 static int set_up_victim(void **state)
 {
-	const char *argv[] = { scenario_bin("tests/victims/signalled"), make_shared(), NULL };
+	const char *argv[] = { scenario_bin("tests/victims/signalled"), NULL, NULL };
 	char why[512];
 
+	sh = scenario_share(sizeof(*sh), &argv[1]);
 	scenario_start(&victim, argv);
 	snprintf(pid_text, sizeof(pid_text), "%d", victim.pid);
 	assert_string_equal(scenario_ask(&victim, "value"), "value=41");

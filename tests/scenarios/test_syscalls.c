@@ -21,7 +21,6 @@
 #include <cmocka.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -72,21 +71,6 @@ static uint64_t now_ns(void)
 
 /* ---- the victim ---- */
 
-static const char *make_shared(void)
-{
-	static char path[128];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/calls", scenario_dir());
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(ftruncate(fd, sizeof(*sh)), 0);
-	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	assert_true(sh != MAP_FAILED);
-	close(fd);
-	return path;
-}
-
 /* Every thread sleeps: none is still on its way to its first call. */
 static bool all_asleep(void)
 {
@@ -115,9 +99,10 @@ static bool all_asleep(void)
 
 static void start_victim(const char *mode)
 {
-	const char *argv[] = { scenario_bin("tests/victims/blocked"), make_shared(), mode, NULL };
+	const char *argv[] = { scenario_bin("tests/victims/blocked"), NULL, mode, NULL };
 	char why[512];
 
+	sh = scenario_share(sizeof(*sh), &argv[1]);
 	scenario_start(&victim, argv);
 	for (uint32_t i = 0; i < sh->nseats; i++)
 		for (int j = 0; j < 5000 && !sh->seats[i].sleeps; j++)
