@@ -109,6 +109,7 @@ struct ug_stop {
 	size_t hint;				/* where ug_stop_find expects the next hit */
 	unsigned int rt_priority;		/* highest of the target */
 	uint64_t first_ns, pause_ns;		/* first interrupt; of a running thread */
+	uint64_t asleep_ns;			/* all that slept had stopped */
 	struct ug_stop_stats stats;
 };
 

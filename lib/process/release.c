@@ -174,7 +174,7 @@ static void note_times(struct ug_stop *s, uint64_t runners_ns)
 		s->stats.pause_ns = runners_ns - s->pause_ns;
 	else
 		s->stats.pause_ns = s->stats.total_ns;
-	s->first_ns = s->pause_ns = 0;
+	s->first_ns = s->pause_ns = s->asleep_ns = 0;
 }
 
 static void forget(struct ug_stop *s)

@@ -270,13 +270,18 @@ static int interrupt_phase(struct pass *ps, bool running)
 	return 0;
 }
 
+/*
+ * The process waits from the first interrupt of a runner on. A sleeper holds nobody up, and to
+ * interrupt a thousand takes longer than the budget: it begins when that is done.
+ */
 static int stop_phase(struct pass *ps, bool running)
 {
+	uint64_t began = ug_now_ns();
 	int r;
 
-	ps->deadline = ug_now_ns() + budget_ns(ps->s);
 	ps->running = running;
 	r = interrupt_phase(ps, running);
+	ps->deadline = (running ? began : ug_now_ns()) + budget_ns(ps->s);
 	return r < 0 ? r : wait_phase(ps);
 }
 
@@ -380,6 +385,7 @@ static int stop_all(struct pass *ps)
 	r = visit_held(ps);
 	if (!r)
 		r = stop_phase(ps, false);
+	s->asleep_ns = ug_now_ns();
 	if (!r)
 		r = stop_phase(ps, true);
 	if (!r)
@@ -515,7 +521,7 @@ const struct ug_stop_stats *ug_stop_stats(const struct ug_stop *s)
 
 bool ug_stop_is_overdue(const struct ug_stop *s)
 {
-	uint64_t since = s->pause_ns ? s->pause_ns : s->first_ns;
+	uint64_t since = s->pause_ns ? s->pause_ns : s->asleep_ns;
 
 	return since && ug_now_ns() - since > budget_ns(s);
 }

@@ -117,9 +117,10 @@ void ug_stop_release(struct ug_stop *s, struct ug_thread *t);
 void ug_stop_resume(struct ug_stop *s);
 
 /*
- * Has the stop lasted longer than its budget already? A thread that is late is given up by
- * ug_stop_all; this also sees what visiting took, or a processor lost meanwhile. For whoever
- * can still do without this stop.
+ * Has the whole process been stopped for longer than the budget already: from the first interrupt
+ * of a running thread on, or, with none, from when all slept in their stops? A thread that is
+ * late is given up by ug_stop_all; this also sees what visiting took, or a processor lost
+ * meanwhile. For whoever can still do without this stop.
  */
 bool ug_stop_is_overdue(const struct ug_stop *s);
 

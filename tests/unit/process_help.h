@@ -178,6 +178,13 @@ static inline void victim_idle(long arg)
 		pause();
 }
 
+static inline void victim_sleepers(long n)
+{
+	for (long i = 1; i < n; i++)
+		thread(doze, NULL);
+	victim_idle(0);
+}
+
 static inline void note(int i, bool failed)
 {
 	if (failed && errno == EINTR)

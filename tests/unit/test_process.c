@@ -225,6 +225,23 @@ static void trace_overdue(long n)
 	ug_stop_destroy(patient);
 }
 
+/* A budget that would not do to stop them one after the other: only runners would wait. */
+static void trace_sleepers(long n)
+{
+	struct ug_proc p;
+	struct ug_stop *s = open_stop(target, &p, 2000);
+	bool in_time = false;
+
+	for (int i = 0; i < 20 && !in_time; i++) {
+		stop_patiently(s);
+		CHECK(ug_stop_count(s) == (size_t)n);
+		in_time = !ug_stop_is_overdue(s);
+		ug_stop_resume(s);
+	}
+	CHECK(in_time);
+	ug_stop_destroy(s);
+}
+
 static void trace_storm(long ms)
 {
 	struct ug_proc p;
@@ -430,6 +447,13 @@ static void test_overdue(void **state)
 	end(target);
 }
 
+static void test_sleepers(void **state)
+{
+	target = spawn_victim(victim_sleepers, 600, 600);
+	run_tracer(trace_sleepers, 600);
+	end(target);
+}
+
 static void test_storm(void **state)
 {
 	int before;
@@ -592,6 +616,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_watchdog),     cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_vfork),	     cmocka_unit_test(test_sharer),
 		cmocka_unit_test(test_dead_leader),  cmocka_unit_test(test_overdue),
+		cmocka_unit_test(test_sleepers),
 	};
 
 	own_argv = argv;
