@@ -137,11 +137,6 @@ void ug_session_tidy(struct ug_target *t)
 
 /* ---- driving, and when time is up ---- */
 
-static bool interrupted(const struct ug_target *t)
-{
-	return t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->ctx);
-}
-
 int ug_session_go_on(struct ug_target *t, uint32_t id, struct ug_error *err)
 {
 	int r = ug_transition_run(t, id, false, err);
@@ -174,7 +169,7 @@ int ug_session_reverse(struct ug_target *t, uint32_t id, struct ug_error *err)
 static int give_up(struct ug_target *t, const struct ug_operation *op, uint32_t id,
 		   struct ug_error *err)
 {
-	bool cancelled = interrupted(t);
+	bool cancelled = ug_target_cancelled(t);
 	struct ug_notify notify = *t->notify;
 	int r;
 
@@ -198,12 +193,12 @@ int ug_session_drive(struct ug_target *t, const struct ug_operation *op, uint32_
 {
 	int r = ug_transition_run(t, id, fresh, err);
 
-	if (r != -UG_E_TIMEOUT && r < 0 && ug_error_exit(r) == UG_EXIT_PENDING && interrupted(t))
+	if (r != -UG_E_TIMEOUT && r < 0 && ug_error_exit(r) == UG_EXIT_PENDING && ug_target_cancelled(t))
 		return ug_err(err, -UG_E_INTERRUPTED, "interrupted before the transition began: "
 			      "process %d is as before", t->proc.pid);
 	if (r != -UG_E_TIMEOUT)
 		return r;
-	if (op->flags & (UG_OPT_KEEP_ON_TIMEOUT | UG_OPT_NO_WAIT) && !interrupted(t)) {
+	if (op->flags & (UG_OPT_KEEP_ON_TIMEOUT | UG_OPT_NO_WAIT) && !ug_target_cancelled(t)) {
 		t->report->outcome = UG_PENDING;
 		return 0;
 	}

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "inject/remote.h"
 #include "object/cfi.h"
 #include "stack/stack.h"
@@ -115,6 +116,16 @@ const char *ug_target_object_name(const struct ug_target *t, ug_raddr_t addr)
 	const struct ug_object *obj = ug_objects_find(&t->objects, addr);
 
 	return obj ? obj->name : "?";
+}
+
+bool ug_target_cancelled(const struct ug_target *t)
+{
+	return t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->ctx);
+}
+
+bool ug_target_out_of_time(const struct ug_target *t)
+{
+	return ug_now_ns() >= t->deadline_ns || ug_target_cancelled(t);
 }
 
 int ug_target_borrow(struct ug_target *t, struct ug_remote **ret, struct ug_error *err)

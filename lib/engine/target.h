@@ -58,6 +58,10 @@ int ug_target_reason(struct ug_target *t, int r, struct ug_error *err);
  */
 int ug_target_load_cfi(struct ug_target *t, struct ug_error *err) ug_must_check;
 
+/* Does the host want it to end? And is there no time left, for that reason or by the clock? */
+bool ug_target_cancelled(const struct ug_target *t);
+bool ug_target_out_of_time(const struct ug_target *t);
+
 /* Borrow a thread of the target, as its options say (inject/remote.h). */
 struct ug_remote;
 int ug_target_borrow(struct ug_target *t, struct ug_remote **ret, struct ug_error *err) ug_must_check;

@@ -3,15 +3,7 @@
 
 #include <time.h>
 
-#include "base/clock.h"
-
 #define NAP_NS 2000000
-
-static bool given_up(const struct ug_target *t)
-{
-	return ug_now_ns() >= t->deadline_ns ||
-	       (t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->ctx));
-}
 
 int ug_transfers_await(struct ug_target *t, struct ug_error *err)
 {
@@ -20,7 +12,7 @@ int ug_transfers_await(struct ug_target *t, struct ug_error *err)
 
 	if (!(t->flags & UG_OPT_NO_SHORT_TRANSFERS))
 		return 0;
-	while ((r = ug_proc_check_transfers(&t->proc, err)) == -UG_E_TRANSFER && !given_up(t))
+	while ((r = ug_proc_check_transfers(&t->proc, err)) == -UG_E_TRANSFER && !ug_target_out_of_time(t))
 		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
 	return r;
 }

@@ -31,16 +31,6 @@ static const char *patch_name(const struct ug_run *run)
 	return patch && patch->s.kind == UG_REG_PATCH ? ug_seg_str(patch, patch->patch->name) : "?";
 }
 
-static bool cancelled(const struct ug_target *t)
-{
-	return t->notify && t->notify->cancelled && t->notify->cancelled(t->notify->ctx);
-}
-
-static bool out_of_time(const struct ug_target *t)
-{
-	return ug_now_ns() >= t->deadline_ns || cancelled(t);
-}
-
 /* ---- start ---- */
 
 static int site_of(const struct ug_run *run, uint32_t i, const struct ug_reg_move **ret_move,
@@ -344,7 +334,7 @@ static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_wa
 			r = start_once(run, parent, ret_waiting, err);
 		if (!ug_run_worth_retrying(r))
 			return r;
-		if (out_of_time(run->t))
+		if (ug_target_out_of_time(run->t))
 			break;
 		ug_run_progress(run);
 		ug_run_back_off(run, round);
@@ -406,7 +396,7 @@ static int complete(struct ug_run *run, struct ug_error *err)
 			ug_run_progress(run);
 			told = ug_now_ns();
 		}
-		if (out_of_time(run->t)) {
+		if (ug_target_out_of_time(run->t)) {
 			ug_run_progress(run);
 			return ug_err(err, -UG_E_TIMEOUT, "patch '%s' is still being %s: some threads "
 				      "have not left the functions", patch_name(run),
@@ -595,7 +585,7 @@ int ug_transition_blocking(struct ug_target *t, uint32_t id, struct ug_error *er
 	r = ug_run_unwind(&run, err);
 	for (unsigned int round = 0; r == 0; round++) {
 		r = ug_run_stop_all(&run, &stop, err);
-		if (!ug_run_worth_retrying(r) || out_of_time(t))
+		if (!ug_run_worth_retrying(r) || ug_target_out_of_time(t))
 			break;
 		ug_run_back_off(&run, round);
 		r = 0;
