@@ -16,6 +16,13 @@
 /* AT_HWCAP2 bit of x86: the kernel lets user code execute rdfsbase (Linux 5.9). */
 #define HWCAP2_FSGSBASE (1u << 1)
 
+static bool is_forked(struct ug_proc *p)
+{
+	struct ug_task leader;
+
+	return ug_task_read(p, p->pid, &leader, NULL) == 0 && (leader.flags & UG_PF_FORKNOEXEC);
+}
+
 static bool read_rdfsbase(struct ug_proc *p)
 {
 	ug_autoclose int fd = ug_proc_open_mm_file(p->dirfd, "auxv", O_RDONLY);
@@ -69,7 +76,7 @@ int ug_target_open(pid_t pid, unsigned int what, struct ug_target *ret, struct u
 		r = ug_objects_load(&t.proc, &t.maps, &t.objects, err);
 	if (r == 0)
 		r = ug_stack_main_top(&t.proc, &t.maps, &t.main_stack_top, err);
-	t.forked = ug_stack_forked(&t.proc);
+	t.forked = is_forked(&t.proc);
 	t.rdfsbase = read_rdfsbase(&t.proc);
 	if (r < 0) {
 		r = ug_target_reason(&t, r, err);

@@ -17,7 +17,7 @@ struct ug_target {
 	struct ug_objects objects;
 	struct ug_registry reg;
 	ug_raddr_t main_stack_top;
-	bool forked;			/* ug_stack_forked */
+	bool forked;			/* and no execve since */
 	bool rdfsbase;			/* the target may execute rdfsbase */
 
 	/* of this operation */

@@ -9,6 +9,7 @@
 /* Flags of /proc/PID/task/TID/stat, field 9 (include/linux/sched.h, stable for years). */
 #define UG_PF_EXITING 0x00000004
 #define UG_PF_IO_WORKER 0x00000010
+#define UG_PF_FORKNOEXEC 0x00000040	/* set by fork, cleared by exec */
 #define UG_PF_USER_WORKER 0x00004000	/* since 6.4; before, PF_IO_WORKER alone */
 #define UG_PF_KTHREAD 0x00200000
 

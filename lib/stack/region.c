@@ -83,7 +83,7 @@ bool ug_stack_home(const struct ug_stack_ctx *ctx, const struct ug_thread *t,
 }
 
 /* Fields of /proc/PID/stat, counted from 1 as proc(5) does. */
-enum { STAT_STATE = 3, STAT_FLAGS = 9, STAT_START_STACK = 28, STAT_ARG_END = 49, STAT_ENV_END = 51 };
+enum { STAT_STATE = 3, STAT_START_STACK = 28, STAT_ARG_END = 49, STAT_ENV_END = 51 };
 
 static int read_stat(struct ug_proc *p, char *buf, size_t size, struct ug_error *err)
 {
@@ -110,17 +110,6 @@ static uint64_t stat_field(const char *stat, int field)
 			s++;
 	}
 	return s ? strtoull(s, NULL, 10) : 0;
-}
-
-/* include/linux/sched.h: set by fork, cleared by exec. */
-#define PF_FORKNOEXEC 0x40
-
-bool ug_stack_forked(struct ug_proc *p)
-{
-	char stat[2048];
-
-	return read_stat(p, stat, sizeof(stat), NULL) == 0 &&
-	       (stat_field(stat, STAT_FLAGS) & PF_FORKNOEXEC);
 }
 
 static const struct ug_map *named_stack(const struct ug_maps *maps)

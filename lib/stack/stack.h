@@ -80,7 +80,8 @@ struct ug_stack_ctx {
 	const struct ug_objects *objects;	/* CFI of every object loaded (ug_object_cfi) */
 	const struct ug_objects *own;	/* the same for code that no file was mapped for; or NULL */
 	ug_raddr_t main_stack_top;	/* of the main thread: end of the auxv strings, or end of [stack] */
-	bool forked;		/* ug_stack_forked */
+	bool forked;		/* by another process, and it runs the same program since: its first
+				 * thread may be on what was the stack of another one there */
 	uint64_t max_scan;	/* bytes of one stack; more is unreliable; 0: 64 MiB */
 	/*
 	 * Lets code without unwind tables that is ours (gates, displaced originals) be unwound:
@@ -118,11 +119,5 @@ const char *ug_stack_format(const struct ug_stack_ctx *ctx, const struct ug_stac
 /* Find main_stack_top: from /proc/PID/stat (env_end, else arg_end) and maps. */
 int ug_stack_main_top(struct ug_proc *p, const struct ug_maps *maps, ug_raddr_t *ret,
 		      struct ug_error *err) ug_must_check;
-
-/*
- * Was the process forked, and runs the same program since? Its first thread may then be on what
- * was the stack of another thread of its parent.
- */
-bool ug_stack_forked(struct ug_proc *p);
 
 #endif
