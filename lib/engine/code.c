@@ -24,11 +24,6 @@ static int fill_code(struct ug_target *t, const struct ug_seg *seg, struct ug_pa
 	return ug_own_image(t, seg, &ret->image, &ret->image_size, err);
 }
 
-static bool has_code(const struct ug_seg *seg)
-{
-	return seg->s.kind == UG_REG_PATCH && seg->s.state != UG_REG_EMPTY;
-}
-
 static int fill_codes(struct ug_target *t, struct ug_patch_codes *codes, struct ug_error *err)
 {
 	int r = 0;
@@ -37,7 +32,7 @@ static int fill_codes(struct ug_target *t, struct ug_patch_codes *codes, struct 
 	if (!codes->v)
 		return ug_err(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; r == 0 && i < t->reg.nsegs; i++)
-		if (has_code(&t->reg.segs[i]))
+		if (ug_own_has_code(&t->reg.segs[i]))
 			r = fill_code(t, &t->reg.segs[i], &codes->v[codes->n++], err);
 	return r;
 }
@@ -103,20 +98,31 @@ static int open_map(struct ug_target *t, char *path, size_t size, struct ug_erro
 	return r;
 }
 
-static bool has_line(FILE *f, const char *line)
+/* All of it, from malloc; it ends with a NUL. */
+static char *read_all(FILE *f)
 {
-	char buf[512];
+	char *text = NULL;
+	size_t cap = 0;
 
 	rewind(f);
-	while (fgets(buf, sizeof(buf), f))
-		if (strcmp(buf, line) == 0)
-			return true;
-	return false;
+	if (getdelim(&text, &cap, 0, f) >= 0)
+		return text;
+	free(text);
+	return ferror(f) ? NULL : calloc(1, 1);
+}
+
+static bool has_line(const char *text, const char *line)
+{
+	const char *at = text;
+
+	while ((at = strstr(at, line)) && at != text && at[-1] != '\n')
+		at++;
+	return at;
 }
 
 /* The names are the target's words: a line ends where we say. */
-static void add_line(FILE *f, const struct ug_seg *seg, const struct ug_reg_symbol *sym,
-		     size_t *ret_n)
+static void add_line(FILE *f, const char *there, const struct ug_seg *seg,
+		     const struct ug_reg_symbol *sym, size_t *ret_n)
 {
 	char line[512];
 	int n = snprintf(line, sizeof(line), "%llx %llx %.200s [%.64s]\n",
@@ -126,9 +132,8 @@ static void add_line(FILE *f, const struct ug_seg *seg, const struct ug_reg_symb
 	for (int i = 0; i < n - 1; i++)
 		if ((unsigned char)line[i] < ' ')
 			line[i] = '?';
-	if (!sym->size || has_line(f, line))
+	if (!sym->size || has_line(there, line))
 		return;
-	(void)fseek(f, 0, SEEK_END);
 	(void)fputs(line, f);
 	(*ret_n)++;
 }
@@ -138,6 +143,7 @@ static int write_map(struct ug_target *t, char *path, size_t size, size_t *ret_n
 {
 	int fd = open_map(t, path, size, err);
 	ug_autofclose FILE *f = fd >= 0 ? fdopen(fd, "a+") : NULL;
+	ug_autofree char *there = NULL;
 
 	if (fd < 0)
 		return fd;
@@ -145,11 +151,15 @@ static int write_map(struct ug_target *t, char *path, size_t size, size_t *ret_n
 		close(fd);
 		return ug_err(err, -ENOMEM, "out of memory");
 	}
+	there = read_all(f);
+	if (!there)
+		return ug_err_errno(err, "cannot read %s", path);
+	(void)fseek(f, 0, SEEK_END);
 	for (size_t i = 0; i < t->reg.nsegs; i++) {
 		const struct ug_seg *seg = &t->reg.segs[i];
 
-		for (uint32_t k = 0; has_code(seg) && k < seg->patch->nsymbols; k++)
-			add_line(f, seg, &ug_seg_symbols(seg)[k], ret_n);
+		for (uint32_t k = 0; ug_own_has_code(seg) && k < seg->patch->nsymbols; k++)
+			add_line(f, there, seg, &ug_seg_symbols(seg)[k], ret_n);
 	}
 	if (fflush(f) != 0 || ferror(f))
 		return ug_err_errno(err, "cannot write %s", path);

@@ -53,6 +53,11 @@ int ug_own_image(struct ug_target *t, const struct ug_seg *seg, uint8_t **ret, s
 	return r < 0 ? r : ug_code_image(&code, ret, ret_len, err);
 }
 
+bool ug_own_has_code(const struct ug_seg *seg)
+{
+	return seg->s.kind == UG_REG_PATCH && seg->s.state != UG_REG_EMPTY;
+}
+
 static int load_one(struct ug_target *t, const struct ug_seg *seg, struct ug_object **ret,
 		    struct ug_error *err)
 {
@@ -123,7 +128,7 @@ int ug_own_load(struct ug_target *t, struct ug_objects *ret, struct ug_error *er
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < t->reg.nsegs; i++)
-		if (t->reg.segs[i].s.kind == UG_REG_PATCH && t->reg.segs[i].s.state != UG_REG_EMPTY)
+		if (ug_own_has_code(&t->reg.segs[i]))
 			r = add(t, &t->reg.segs[i], &objs, err);
 	if (r < 0) {
 		ug_objects_free(&objs);

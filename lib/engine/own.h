@@ -16,6 +16,9 @@
  */
 int ug_own_load(struct ug_target *t, struct ug_objects *ret, struct ug_error *err) ug_must_check;
 
+/* A record of a patch whose memory is there. */
+bool ug_own_has_code(const struct ug_seg *seg);
+
 /* The image of one patch (from malloc), as a debugger wants it. */
 int ug_own_image(struct ug_target *t, const struct ug_seg *seg, uint8_t **ret, size_t *ret_len,
 		 struct ug_error *err) ug_must_check;
