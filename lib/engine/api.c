@@ -7,13 +7,7 @@
 #include "engine/operation.h"
 #include "engine/worker.h"
 
-#define DEFAULT_TIMEOUT_MS 15000
-
-/*
- * Options of a caller that knows fewer fields count as zero; one that knows more may only
- * have left them zero.
- */
-static int take_opts(const struct ug_opts *opts, struct ug_opts *ret, struct ug_error *err)
+int ug_opts_take(const struct ug_opts *opts, struct ug_opts *ret, struct ug_error *err)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->sz = sizeof(*ret);
@@ -33,12 +27,12 @@ static int operate_with(ug_job_t job, pid_t pid, const char *what, const struct 
 	struct ug_report report = { 0 };
 	struct ug_opts opts;
 	struct ug_operation op = { .pid = pid, .what = what };
-	int r = take_opts(user_opts, &opts, err);
+	int r = ug_opts_take(user_opts, &opts, err);
 
 	if (r < 0)
 		return r;
 	op.flags = opts.flags;
-	op.timeout_ms = opts.timeout_ms ? opts.timeout_ms : DEFAULT_TIMEOUT_MS;
+	op.timeout_ms = opts.timeout_ms ? opts.timeout_ms : UG_TIMEOUT_MS;
 	op.max_pause_us = opts.max_pause_us;
 	r = ug_worker_run(job, &op, &opts, &report, blocking, err);
 	if (user_report)

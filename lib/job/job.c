@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "engine/operation.h"
 
 static const char *const names[UG_RESULTS] = {
 	[UG_RESULT_APPLIED] = "applied",
@@ -166,8 +167,6 @@ static void nap(void)
 
 static int run(struct ug_work *w, bool *ret_settled, struct ug_error *err)
 {
-	uint64_t patience = (w->opts.timeout_ms ? w->opts.timeout_ms : UG_WORK_TIMEOUT_MS) *
-			    UINT64_C(1000000);
 	bool late = false, again = true;
 	int r = look(w, err);
 
@@ -176,7 +175,7 @@ static int run(struct ug_work *w, bool *ret_settled, struct ug_error *err)
 	while (again) {
 		again = step(w);
 		if (!w->until_ns)
-			w->until_ns = ug_now_ns() + patience;
+			w->until_ns = ug_now_ns() + ug_work_timeout_ns(w);
 		late = ug_now_ns() > w->until_ns || ug_work_cancelled(w);
 		if (late && !anything_left(w))
 			break;
@@ -206,17 +205,6 @@ static int take_job(const struct ug_job *job, struct ug_job *ret, struct ug_erro
 	return 0;
 }
 
-static int take_opts(const struct ug_opts *opts, struct ug_opts *ret, struct ug_error *err)
-{
-	memset(ret, 0, sizeof(*ret));
-	if (opts && opts->sz > sizeof(*ret))
-		return ug_err(err, -E2BIG, "an option is not known to this version of libugraft");
-	if (opts)
-		memcpy(ret, opts, opts->sz);
-	ret->sz = sizeof(*ret);
-	return 0;
-}
-
 static int hand_over(struct ug_work *w, bool settled, struct ug_members **ret, struct ug_error *err)
 {
 	struct ug_members *m = calloc(1, sizeof(*m));
@@ -242,7 +230,9 @@ int ug_job_run(const struct ug_job *user_job, struct ug_members **ret, struct ug
 	int r = take_job(user_job, &job, err);
 
 	if (r == 0)
-		r = take_opts(job.opts, &w.opts, err);
+		r = ug_opts_take(job.opts, &w.opts, err);
+	if (r == 0 && !w.opts.timeout_ms)
+		w.opts.timeout_ms = UG_TIMEOUT_MS;
 	if (r == 0)
 		r = run(&w, &settled, err);
 	if (r == 0)

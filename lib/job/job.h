@@ -24,7 +24,7 @@ struct ug_progress_of {
 
 struct ug_work {
 	const struct ug_job *job;
-	struct ug_opts opts;		/* the caller's */
+	struct ug_opts opts;		/* the caller's, with a timeout */
 	UG_VEC(struct ug_progress_of) state;
 	UG_VEC(struct ug_member) members;	/* the same indexes */
 	unsigned int rounds;
@@ -36,7 +36,7 @@ void ug_work_on(struct ug_work *w, size_t i);
 
 bool ug_work_cancelled(const struct ug_work *w);
 
-/* Of one call: for options that leave it out. */
-#define UG_WORK_TIMEOUT_MS 15000
+/* Of the transition of one member, and how long new ones are looked for. */
+uint64_t ug_work_timeout_ns(const struct ug_work *w);
 
 #endif

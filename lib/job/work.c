@@ -143,9 +143,9 @@ static bool may_pass(int code, uint64_t tried_ns)
 	return false;
 }
 
-static uint64_t timeout_ns(const struct ug_work *w)
+uint64_t ug_work_timeout_ns(const struct ug_work *w)
 {
-	return (w->opts.timeout_ms ? w->opts.timeout_ms : UG_WORK_TIMEOUT_MS) * UINT64_C(1000000);
+	return w->opts.timeout_ms * UINT64_C(1000000);
 }
 
 /* In the unit of start times. */
@@ -212,7 +212,7 @@ static void conclude(struct ug_work *w, size_t i, int r, const struct ug_report 
 		st->begun = true;
 		st->todo = w->opts.flags & UG_OPT_NO_WAIT ? UG_TODO_NOTHING : UG_TODO_DRIVE;
 	} else if (r < 0 && now < st->deadline_ns &&
-		   may_pass(r, now + timeout_ns(w) - st->deadline_ns)) {
+		   may_pass(r, now + ug_work_timeout_ns(w) - st->deadline_ns)) {
 		st->todo = UG_TODO_TRY;
 	}
 	/* Who waited for nothing in the end need not be told of. */
@@ -231,7 +231,7 @@ static void try_once(struct ug_work *w, size_t i)
 	int r;
 
 	/* Without patience, too, at least one honest try. */
-	if (w->opts.timeout_ms && w->opts.timeout_ms < TRY_MS)
+	if (w->opts.timeout_ms < TRY_MS)
 		opts.timeout_ms = w->opts.timeout_ms;
 	if (w->job->verb == UG_JOB_WAIT || w->job->verb == UG_JOB_RECOVER)
 		opts.timeout_ms = DRIVE_MS;
@@ -259,8 +259,7 @@ static void give_up(struct ug_work *w, size_t i)
 {
 	struct ug_member *m = &w->members.v[i];
 	struct teller t = { w, m };
-	unsigned int ms = w->opts.timeout_ms ? w->opts.timeout_ms : UG_WORK_TIMEOUT_MS;
-	struct ug_opts opts = turn_opts(w, &t, ms);
+	struct ug_opts opts = turn_opts(w, &t, w->opts.timeout_ms);
 	struct ug_report report = { 0 };
 	struct ug_error err = { 0 };
 	bool cancelled = ug_work_cancelled(w);
@@ -288,7 +287,7 @@ void ug_work_on(struct ug_work *w, size_t i)
 	uint64_t now = ug_now_ns();
 
 	if (!st->deadline_ns)
-		st->deadline_ns = now + timeout_ns(w);
+		st->deadline_ns = now + ug_work_timeout_ns(w);
 	if (st->todo == UG_TODO_TRY)
 		try_once(w, i);
 	else if (now < st->deadline_ns && !ug_work_cancelled(w))
