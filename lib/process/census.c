@@ -14,7 +14,7 @@
 
 /* ---- one process ---- */
 
-/* Fields 3 to 28 of proc_pid_stat(5): the name before them may hold blanks and brackets. */
+/* Fields of proc_pid_stat(5). */
 #define STAT_FIRST 3
 #define STAT_LAST 28
 
@@ -57,17 +57,11 @@ static uint64_t image_of(int dirfd, pid_t pid, uint64_t code, uint64_t stack)
 
 static bool parse_stat(int dirfd, const char *buf, struct ug_census_entry *e)
 {
-	const char *open = strchr(buf, '('), *close = strrchr(buf, ')');
+	const char *fields = ug_procfile_stat(buf, e->comm, sizeof(e->comm));
 	unsigned long long v[STAT_LAST + 1];
-	size_t len;
 
-	if (!open || !close || close < open || !parse_numbers(close + 1, v))
+	if (!fields || !parse_numbers(fields, v))
 		return false;
-	len = (size_t)(close - open - 1);
-	if (len >= sizeof(e->comm))
-		len = sizeof(e->comm) - 1;
-	memcpy(e->comm, open + 1, len);
-	e->comm[len] = '\0';
 	e->parent = (pid_t)v[4];
 	e->kernel = v[9] & UG_PF_KTHREAD;
 	/* The first thread may have ended while others run: field 20 counts them. */

@@ -20,6 +20,12 @@ ssize_t ug_procfile_read(int dirfd, const char *path, char *buf, size_t size);
  */
 const char *ug_procfile_field(const char *text, const char *key);
 
+/*
+ * proc_pid_stat(5): field 3, where the numbers begin, and the name before it; NULL when it is
+ * none. The name may hold blanks and brackets: the last ')' ends it.
+ */
+const char *ug_procfile_stat(const char *text, char *comm, size_t size);
+
 /* A decimal thread or process id that fills the whole of `name`; 0 when it is none. */
 pid_t ug_procfile_tid(const char *name);
 

@@ -49,6 +49,21 @@ const char *ug_procfile_field(const char *text, const char *key)
 	return NULL;
 }
 
+const char *ug_procfile_stat(const char *text, char *comm, size_t size)
+{
+	const char *open = strchr(text, '('), *close = strrchr(text, ')');
+	size_t len;
+
+	if (!open || !close || close < open || close[1] != ' ' || !close[2])
+		return NULL;
+	len = (size_t)(close - open - 1);
+	if (len >= size)
+		len = size - 1;
+	memcpy(comm, open + 1, len);
+	comm[len] = '\0';
+	return close + 2;
+}
+
 pid_t ug_procfile_tid(const char *name)
 {
 	unsigned long tid = 0;

@@ -41,20 +41,12 @@ static const char *skip_fields(const char *s, unsigned int n)
 	return s;
 }
 
-/* proc_pid_stat(5). The name may hold blanks and brackets: the last ')' ends it. */
 static bool parse_stat(const char *buf, struct ug_task *t)
 {
-	const char *open = strchr(buf, '('), *close = strrchr(buf, ')'), *f;
-	size_t len;
+	const char *f = ug_procfile_stat(buf, t->comm, sizeof(t->comm));
 
-	if (!open || !close || close < open || close[1] != ' ' || !close[2])
+	if (!f)
 		return false;
-	len = (size_t)(close - open - 1);
-	if (len >= sizeof(t->comm))
-		len = sizeof(t->comm) - 1;
-	memcpy(t->comm, open + 1, len);
-	t->comm[len] = '\0';
-	f = close + 2;			/* field 3 */
 	t->state = *f;
 	f = skip_fields(f, 6);		/* 9: flags */
 	if (!f)
