@@ -399,6 +399,7 @@ static int note_userfault(struct ug_target *t, uint8_t value, struct ug_error *e
 static int begin_watch(struct ug_run *run, struct ug_error *err)
 {
 	struct ug_remote *remote;
+	bool left = ug_search_left(run->t);
 	int fd = -1, r, closed;
 
 	run->watch = calloc(1, sizeof(*run->watch));
@@ -410,7 +411,9 @@ static int begin_watch(struct ug_run *run, struct ug_error *err)
 		r = ug_target_borrow(run->t, &remote, err);
 	if (r < 0)
 		return r;
-	r = ug_remote_close_userfault(remote, err);
+	/* Without that record an unused one is the target's own. */
+	if (left)
+		r = ug_remote_close_userfault(remote, err);
 	if (r == 0)
 		r = ug_remote_userfault(remote, &fd, err);
 	run->watch->fd = fd;
@@ -439,19 +442,15 @@ static int watch(struct ug_run *run, struct ug_error *err)
 void ug_search_prepare(struct ug_run *run)
 {
 	struct ug_error err;
-	int r = 0;
 
 	if (!run->at_once || run->unsearchable.code)
 		return;
-	run->searchable = run->watch || ug_search_fits(run->t);
-	/* Of no thread is the secret known yet with which the others' PCs are mangled. */
-	if (run->searchable && !run->watch)
+	run->searchable = !run->watch && ug_search_fits(run->t);
+	/* Before the first stop the secret is not known with which saved PCs are mangled. */
+	if (run->searchable || !run->threads.n)
 		return;
-	if (!run->threads.n)
-		return;
-	r = watch(run, &err);
-	run->searchable = r == 0;
-	if (r < 0)
+	run->searchable = watch(run, &err) == 0;
+	if (!run->searchable)
 		ug_err(&run->unsearchable, -UG_E_CONTEXTS, "the process can have suspended contexts "
 		       "(coroutines), and its memory cannot be searched for them: %s; assert "
 		       "--contexts=none if it uses none", err.message);
