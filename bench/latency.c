@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What do the users of a server notice while patches come and go? Request latency of real
- * servers, in phases that take turns: without ugraft, with a load a minute, with a hundred.
+ * servers, in phases that take turns: without ugraft, with a load a minute, with a hundred,
+ * and with a hundred a minute into another instance, which nobody asks: what the controller
+ * takes of the processors, without what it does to the server.
  */
 #include <math.h>
 #include <string.h>
@@ -15,7 +17,7 @@
 #define CAPACITY_NS 2000000000U
 #define CONNECT_NS 200000000U
 
-enum { NONE, SELDOM, OFTEN, SETTINGS };
+enum { NONE, SELDOM, OFTEN, ELSEWHERE, SETTINGS };
 
 static const struct {
 	const char *name;
@@ -24,6 +26,7 @@ static const struct {
 	{ "none", 0 },
 	{ "1 a minute", 60 },
 	{ "100 a minute", 0.6 },
+	{ "100 elsewhere", 0.6 },
 };
 
 enum { P50, P99, P999, MAX, QUANTITIES };
@@ -40,7 +43,7 @@ struct measured {
 
 /* The server at hand. */
 struct subject {
-	struct server server;
+	struct server server, elsewhere;
 	const char *file;
 	double rate;
 	bool loaded;
@@ -64,15 +67,16 @@ static bool change_one(struct subject *s, pid_t pid, bool load, struct ug_report
 	return false;
 }
 
-static bool change(struct subject *s, bool load, struct measured *m)
+static bool change(struct subject *s, int setting, bool load, struct measured *m)
 {
+	const struct server *to = setting == ELSEWHERE ? &s->elsewhere : &s->server;
 	bool done = true;
 
-	for (unsigned int i = 0; i < s->server.nserving; i++) {
+	for (unsigned int i = 0; i < to->nserving; i++) {
 		struct ug_report report = { 0 };
 		double stop;
 
-		done = change_one(s, s->server.serving[i], load, &report) && done;
+		done = change_one(s, to->serving[i], load, &report) && done;
 		stop = (double)report.max_pause_ns / 1e6;
 		m->stop_ms = stop > m->stop_ms ? stop : m->stop_ms;
 	}
@@ -81,12 +85,12 @@ static bool change(struct subject *s, bool load, struct measured *m)
 }
 
 /* Between phases: it has to succeed, and does not count. */
-static void bring_to(struct subject *s, bool load)
+static void bring_to(struct subject *s, int setting, bool load)
 {
 	struct measured ignored = { 0 };
 
 	for (int i = 0; s->loaded != load; i++) {
-		if (change(s, load, &ignored))
+		if (change(s, setting, load, &ignored))
 			break;
 		if (i == 10)
 			bench_die("%s cannot be brought back", s->server.kind->name);
@@ -137,7 +141,7 @@ static void make_changes(struct subject *s, int setting, uint64_t from, unsigned
 		sleep_until(from + (uint64_t)((change_at(n, period) - m->clock) * 1e9));
 		if (bench_now() >= from + seconds * UINT64_C(1000000000))
 			break;
-		if (!change(s, load, m))
+		if (!change(s, setting, load, m))
 			m->refused++;
 		else
 			m->loads += load;
@@ -199,13 +203,13 @@ static void phase(struct subject *s, int setting, unsigned int seconds, double u
 	struct paced_plan p;
 	struct paced load;
 
-	bring_to(s, patched_at(s->m[setting].clock, settings[setting].period));
+	bring_to(s, setting, patched_at(s->m[setting].clock, settings[setting].period));
 	plan(&p, s, s->rate, seconds * UINT64_C(1000000000));
 	paced_start(&load, &p);
 	make_changes(s, setting, p.from, seconds);
 	paced_end(&load, &result);
 	s->m[setting].clock += seconds;
-	bring_to(s, false);
+	bring_to(s, setting, false);
 	keep(s, setting, &result, us);
 }
 
@@ -278,7 +282,7 @@ static void measure(const struct server_kind *kind, const struct bench_opts *opt
 	static struct subject s;
 
 	memset(&s, 0, sizeof(s));
-	if (!server_start(&s.server, kind)) {
+	if (!server_start(&s.server, kind) || !server_start(&s.elsewhere, kind)) {
 		(void)bench_row(t, "%s is not installed", kind->program);
 		return;
 	}
@@ -290,6 +294,7 @@ static void measure(const struct server_kind *kind, const struct bench_opts *opt
 	if (!s.m[OFTEN].new_)
 		fprintf(stderr, "%s: no answer came from the patch\n", kind->name);
 	server_stop(&s.server);
+	server_stop(&s.elsewhere);
 	tabulate(t, &s);
 	bench_budget(t, failures(&s), 0, "requests", "%s, errors", kind->name);
 }

@@ -26,7 +26,7 @@
 
 /* ---- its directory ---- */
 
-static struct server *running;	/* stopped at exit */
+static struct server *running[SERVERS];	/* stopped at exit */
 
 static bool find_program(const char *program, char path[static 64])
 {
@@ -200,8 +200,27 @@ static void find_serving(struct server *s)
 
 static void stop_running(void)
 {
-	if (running)
-		server_stop(running);
+	for (int i = 0; i < SERVERS; i++)
+		if (running[i])
+			server_stop(running[i]);
+}
+
+static void remember(struct server *s)
+{
+	for (int i = 0; i < SERVERS; i++) {
+		if (!running[i]) {
+			running[i] = s;
+			return;
+		}
+	}
+	bench_die("more than %d servers", SERVERS);
+}
+
+static void forget(const struct server *s)
+{
+	for (int i = 0; i < SERVERS; i++)
+		if (running[i] == s)
+			running[i] = NULL;
 }
 
 bool server_start(struct server *s, const struct server_kind *kind)
@@ -216,7 +235,7 @@ bool server_start(struct server *s, const struct server_kind *kind)
 		atexit(stop_running);
 	registered = true;
 	make_dir(s);
-	running = s;
+	remember(s);
 	s->port = free_port();
 	kind->start(s);
 	await_port(s);
@@ -228,7 +247,7 @@ bool server_start(struct server *s, const struct server_kind *kind)
 
 void server_stop(struct server *s)
 {
-	running = NULL;
+	forget(s);
 	if (s->pid > 0) {
 		kill(s->pid, SIGTERM);
 		for (int i = 0; i < 500 && waitpid(s->pid, NULL, WNOHANG) == 0; i++)

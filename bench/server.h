@@ -13,6 +13,7 @@
 
 #include "paced.h"
 
+#define SERVERS 2		/* at a time */
 #define SERVER_PROCESSES 2
 
 struct server;
@@ -43,7 +44,7 @@ struct server {
 
 /*
  * False: it is not installed. Otherwise it runs, listens and is filled; it ends with this
- * program at the latest. One at a time.
+ * program at the latest.
  */
 bool server_start(struct server *s, const struct server_kind *kind);
 void server_stop(struct server *s);
