@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The result of a comparison as plain data, for the program. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "builder/build.h"
@@ -33,6 +34,19 @@ int ug_report_findings(const struct ug_diff *d, ug_finding_vec *to)
 		if (!ug_finding_add(to, f->reason, f->file, f->line, "%s", f->what))
 			return -ENOMEM;
 	}
+	return 0;
+}
+
+int ug_report_note(struct ug_patch_report *r, struct ug_error *err, const char *fmt, ...)
+{
+	struct ug_note *n = ug_vec_add(&r->notes);
+	va_list ap;
+
+	if (!n)
+		return ug_err(err, -ENOMEM, "out of memory");
+	va_start(ap, fmt);
+	vsnprintf(n->text, sizeof(n->text), fmt, ap);
+	va_end(ap);
 	return 0;
 }
 

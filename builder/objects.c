@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* From pairs of objects to a patch file: compare, place in the targets, link, verify, write. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -20,21 +19,6 @@ struct build {
 	uint8_t *file;
 	size_t size;
 };
-
-static int note(struct build *b, const char *fmt, ...) ug_printf(2, 3);
-
-static int note(struct build *b, const char *fmt, ...)
-{
-	struct ug_note *n = ug_vec_add(&b->report->notes);
-	va_list ap;
-
-	if (!n)
-		return ug_err(b->err, -ENOMEM, "out of memory");
-	va_start(ap, fmt);
-	vsnprintf(n->text, sizeof(n->text), fmt, ap);
-	va_end(ap);
-	return 0;
-}
 
 static const char *label(const struct ug_object_pair *p)
 {
@@ -236,11 +220,11 @@ static int judge_places(struct build *b, const bool *found, const struct ug_matc
 			/* No function tells whether it is in a target: what refuses, refuses. */
 			if (ug_diff_refused(d) && ug_report_findings(d, &b->report->findings) < 0)
 				return ug_err(b->err, -ENOMEM, "out of memory");
-			rc = note(b, "%s: no change", label(&b->opts->pairs[i]));
+			rc = ug_note(b, "%s: no change", label(&b->opts->pairs[i]));
 		} else if (bad[i].text[0] && !has_sibling(b, i, found)) {
 			return different(b, i, &bad[i]);
 		} else {
-			rc = note(b, "%s: not in the target", label(&b->opts->pairs[i]));
+			rc = ug_note(b, "%s: not in the target", label(&b->opts->pairs[i]));
 		}
 		if (rc < 0)
 			return rc;

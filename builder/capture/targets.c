@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <ftw.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 #include "builder/capture/capture.h"
 #include "builder/identity.h"
 #include "builder/output.h"
+#include "builder/report.h"
 #include "builder/symbols.h"
 
 struct targets {
@@ -29,21 +29,6 @@ struct targets {
 static int no_memory(const struct targets *t)
 {
 	return ug_err(t->err, -ENOMEM, "out of memory");
-}
-
-static int note(const struct targets *t, const char *fmt, ...) ug_printf(2, 3);
-
-static int note(const struct targets *t, const char *fmt, ...)
-{
-	struct ug_note *n = ug_vec_add(&t->report->notes);
-	va_list ap;
-
-	if (!n)
-		return no_memory(t);
-	va_start(ap, fmt);
-	vsnprintf(n->text, sizeof(n->text), fmt, ap);
-	va_end(ap);
-	return 0;
 }
 
 /* ---- files of the build ---- */
@@ -107,11 +92,12 @@ static int prove(struct targets *t, size_t i, char *path)
 	}
 	t->symbols[i] = path;
 	t->proven[i] = true;
-	rc = note(t, "%s: rebuilt with another build-id, the same program: of %zu functions %zu have equal "
-		  "bytes, %zu others equal ones but for addresses, %zu other equal instructions",
-		  t->opts->targets[i], id.functions, id.equal, id.masked, id.decoded);
+	rc = ug_note(t, "%s: rebuilt with another build-id, the same program: of %zu functions "
+		     "%zu have equal bytes, %zu others equal ones but for addresses, %zu other "
+		     "equal instructions",
+		     t->opts->targets[i], id.functions, id.equal, id.masked, id.decoded);
 	if (rc == 0 && id.cause[0])
-		rc = note(t, "%s: what differs: %s", t->opts->targets[i], id.cause);
+		rc = ug_note(t, "%s: what differs: %s", t->opts->targets[i], id.cause);
 	return rc;
 }
 
@@ -127,18 +113,19 @@ static int find_symbols(struct targets *t, size_t i)
 		return 0;
 	t->symbols[i] = find_file(t, &id, NULL);
 	if (t->symbols[i])
-		return note(t, "%s: rebuilt identically (equal build-id)", target);
+		return ug_note(t, "%s: rebuilt identically (equal build-id)", target);
 	if (i == 0 && t->opts->debug) {
 		t->symbols[i] = strdup(t->opts->debug);
 		return t->symbols[i] ? 0 : no_memory(t);
 	}
 	if (ug_linked_open(target, &l, NULL) == 0) {
 		ug_linked_close(&l);
-		return note(t, "%s: rebuilt with another build-id; each function is compared", target);
+		return ug_note(t, "%s: rebuilt with another build-id; each function is compared",
+			       target);
 	}
 	path = find_namesake(t, target);
 	return path ? prove(t, i, path) :
-	       note(t, "%s: the build makes no file of that build-id or name", target);
+	       ug_note(t, "%s: the build makes no file of that build-id or name", target);
 }
 
 /* ---- the patch ---- */
@@ -172,13 +159,8 @@ static int take_report(struct targets *t, struct ug_patch_report *from)
 {
 	bool ok = true;
 
-	ug_vec_for_each(&from->notes, n) {
-		struct ug_note *to = ug_vec_add(&t->report->notes);
-
-		ok &= to != NULL;
-		if (to)
-			*to = *n;
-	}
+	ug_vec_for_each(&from->notes, n)
+		ok &= ug_note(t, "%s", n->text) == 0;
 	ug_vec_free(&from->notes);
 	from->notes.v = t->report->notes.v;
 	from->notes.n = t->report->notes.n;
@@ -244,7 +226,7 @@ static int make_for_one(struct targets *t)
 	t->report->no_change = chosen == SIZE_MAX;
 	if (t->report->no_change)
 		return 0;
-	return note(t, "the patch is for %s", t->opts->targets[chosen]) < 0 ? no_memory(t) :
+	return ug_note(t, "the patch is for %s", t->opts->targets[chosen]) < 0 ? no_memory(t) :
 	       publish(t, output);
 }
 

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "builder/build.h"
 #include "builder/capture/capture.h"
 #include "builder/output.h"
+#include "builder/report.h"
 
 struct tree {
 	const struct ug_build_tree_opts *opts;
@@ -37,21 +37,6 @@ struct place {
 static int no_memory(struct tree *t)
 {
 	return ug_err(t->err, -ENOMEM, "out of memory");
-}
-
-static int note(struct tree *t, const char *fmt, ...) ug_printf(2, 3);
-
-static int note(struct tree *t, const char *fmt, ...)
-{
-	struct ug_note *n = ug_vec_add(&t->report->notes);
-	va_list ap;
-
-	if (!n)
-		return no_memory(t);
-	va_start(ap, fmt);
-	vsnprintf(n->text, sizeof(n->text), fmt, ap);
-	va_end(ap);
-	return 0;
 }
 
 /* ---- the plain build ---- */
@@ -82,7 +67,7 @@ static int run_build(struct tree *t)
 		return ug_err(t->err, -UG_E_COMPILE, "the build failed with status %d; its output is in "
 			      "%s", status, log);
 	}
-	return note(t, "built in %.1f s", (double)(ug_now_ns() - start) / 1e9);
+	return ug_note(t, "built in %.1f s", (double)(ug_now_ns() - start) / 1e9);
 }
 
 static int read_jobs(struct tree *t)
@@ -98,7 +83,7 @@ static int read_jobs(struct tree *t)
 	if (!t->jobs.n)
 		return ug_err(t->err, -UG_E_DIFF, "the build compiled nothing: is it complete, does it "
 			      "call a compiler by a path of its own?");
-	return note(t, "%zu compiles recorded", t->jobs.n);
+	return ug_note(t, "%zu compiles recorded", t->jobs.n);
 }
 
 /* ---- who read what ---- */
@@ -213,8 +198,8 @@ static int find_affected(struct tree *t)
 		rc = look_at_job(t, i);
 	if (rc < 0)
 		return rc;
-	return note(t, "%zu of them read what the diff changes (found in %.1f s)", t->affected.n,
-		    (double)(ug_now_ns() - start) / 1e9);
+	return ug_note(t, "%zu of them read what the diff changes (found in %.1f s)", t->affected.n,
+		       (double)(ug_now_ns() - start) / 1e9);
 }
 
 /* ---- before and after ---- */
@@ -353,7 +338,8 @@ static int compare_versions(struct tree *t)
 	if (rc == 0)
 		rc = check_read(t);
 	if (rc == 0)
-		rc = note(t, "compiled before and after in %.1f s", (double)(ug_now_ns() - start) / 1e9);
+		rc = ug_note(t, "compiled before and after in %.1f s",
+			     (double)(ug_now_ns() - start) / 1e9);
 	return rc < 0 ? rc : make_pairs(t);
 }
 
@@ -433,7 +419,7 @@ static int run(struct tree *t)
 	if (rc == 0 && to >= UG_STAGE_PATCH)
 		rc = compare_and_make(t);
 	if (t->box.keep && t->box.work)
-		ug_ignore(note(t, "kept: %s", t->box.work));
+		ug_ignore(ug_note(t, "kept: %s", t->box.work));
 	return rc;
 }
 

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "builder/deb/deb.h"
+#include "builder/report.h"
 
 struct deb {
 	const struct ug_build_deb_opts *opts;
@@ -149,21 +149,6 @@ static int get_root(struct deb *d)
 		.name = d->package.source }, d->err);
 }
 
-static int note(struct deb *d, const char *fmt, ...) ug_printf(2, 3);
-
-static int note(struct deb *d, const char *fmt, ...)
-{
-	struct ug_note *n = ug_vec_add(&d->report->notes);
-	va_list ap;
-
-	if (!n)
-		return no_memory(d);
-	va_start(ap, fmt);
-	vsnprintf(n->text, sizeof(n->text), fmt, ap);
-	va_end(ap);
-	return 0;
-}
-
 static size_t processors(void)
 {
 	cpu_set_t set;
@@ -192,7 +177,7 @@ static int build(struct deb *d)
 	rc = ug_build_tree(&o, d->report, d->err);
 	if (rc == -UG_E_COMPILE)
 		d->keep = true;		/* the message names a file in it */
-	if (note(d, "%s %s, at %s; prepared in %.1f s", d->package.source, d->package.version, d->path,
+	if (ug_note(d, "%s %s, at %s; prepared in %.1f s", d->package.source, d->package.version, d->path,
 		 d->seconds) < 0)
 		return -ENOMEM;
 	return rc;

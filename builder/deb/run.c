@@ -3,11 +3,11 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "builder/buf.h"
+#include "builder/capture/capture.h"
 #include "builder/deb/deb.h"
 
 extern char **environ;
@@ -73,18 +73,6 @@ static void read_all(int fd, struct ug_buf *b)
 	ug_buf_add(b, "", 1);
 }
 
-static int finish(const struct ug_tool *tool, pid_t pid, int *status, struct ug_error *err)
-{
-	int st;
-
-	while (waitpid(pid, &st, 0) < 0) {
-		if (errno != EINTR)
-			return ug_err_errno(err, "the exit status of %s is lost", tool->argv[0]);
-	}
-	*status = WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
-	return 0;
-}
-
 int ug_tool_run(const struct ug_tool *tool, char **ret, int *status, struct ug_error *err)
 {
 	ug_autoclose int in = -1, out = -1;
@@ -107,7 +95,7 @@ int ug_tool_run(const struct ug_tool *tool, char **ret, int *status, struct ug_e
 		return ug_err(err, -rc, "cannot run %s: %s", tool->argv[0], strerror(rc));
 	close(ug_take_fd(&out));
 	read_all(in, &b);
-	rc = finish(tool, pid, status, err);
+	rc = ug_sandbox_wait(pid, status, err);
 	if (rc == 0 && b.failed)
 		rc = ug_err(err, -ENOMEM, "out of memory");
 	if (rc < 0 || !ret)
