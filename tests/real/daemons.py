@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Daemons as their Debian packages install them: how to start one, ask it, and load it.
+"""What the programs under programs/ share: a daemon on loopback, its load, a library's host.
 
-A probe has old and new (what ask() answers before and while the patch is loaded), request() (one
-of the load: True when it is answered as it should), pids() and end().
+A program of the table is a class Program(path, **options) there. It has request() (one of the load:
+True when it is answered as it should), pids() (what is patched), end() and, for each fix, a method
+that is named in the table and returns what the program did, as a word.
 """
+import ctypes
 import os
-import random
 import socket
-import struct
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 
 
@@ -19,19 +21,58 @@ def free_port():
         return s.getsockname()[1]
 
 
+def talk(port, data, end=None, timeout=60):
+    """Send it, and read until that end, or all."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as s:
+        s.sendall(data)
+        answer = b""
+        while end is None or not answer.endswith(end):
+            part = s.recv(65536)
+            if not part:
+                break
+            answer += part
+        return answer
+
+
 class Daemon:
-    def __init__(self, args, **kw):
-        self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.DEVNULL, **kw)
-        for _ in range(400):
+    """A process in a directory of its own, which any user may enter."""
+
+    def __init__(self):
+        self.dir = tempfile.TemporaryDirectory(prefix="ugraft-real-", ignore_cleanup_errors=True)
+        os.chmod(self.dir.name, 0o755)
+        self.process = None
+
+    def path(self, name):
+        return os.path.join(self.dir.name, name)
+
+    def write(self, name, text):
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(text if isinstance(text, bytes) else text.encode())
+        return path
+
+    def read(self, name):
+        try:
+            with open(self.path(name), "rb") as f:
+                return f.read()
+        except FileNotFoundError:
+            return b""
+
+    def start(self, args, **kw):
+        """Returns when request() is answered."""
+        with open(self.path("output"), "wb") as out:
+            self.process = subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=out, stderr=out, **kw)
+        for _ in range(600):
             try:
-                if self.request():
+                if self.process.poll() is None and self.request():
                     return
             except OSError:
                 pass
             time.sleep(0.05)
         self.process.kill()
-        raise RuntimeError(f"{args[0]} does not answer")
+        self.process.wait()
+        raise RuntimeError(f"{args[0]} does not answer: {self.read('output')[-2000:]!r}")
 
     def request(self):
         raise NotImplementedError
@@ -39,137 +80,109 @@ class Daemon:
     def pids(self):
         return [self.process.pid]
 
+    def family(self):
+        """The daemon and its children."""
+        pid = self.process.pid
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return [pid, *map(int, f.read().split())]
+
+    def died(self, seconds=60):
+        try:
+            return self.process.wait(timeout=seconds) < 0
+        except subprocess.TimeoutExpired:
+            return False
+
     def end(self):
-        self.process.terminate()
-        return self.process.wait(timeout=60)
+        if self.process.poll() is None:
+            self.process.terminate()
+        code = self.process.wait(timeout=60)
+        self.dir.cleanup()
+        return code
 
 
-class Memcached(Daemon):
-    """The version among the statistics."""
-    old, new = b"1.6.18", b"1.6.18 (patched)"
+class Host(Daemon):
+    """
+    A process that has loaded a library and calls it when it is asked: programs/NAME.py itself,
+    started with the library's directory in its search path. Its functions serve_NAME(text) answer.
+    """
 
-    def __init__(self, program):
-        self.port = free_port()
-        super().__init__([program, "-u", "root", "-l", "127.0.0.1", "-p", str(self.port), "-U", "0"])
+    def __init__(self, module, library):
+        super().__init__()
+        self.lock = threading.Lock()
+        where = os.path.dirname(os.path.abspath(library))
+        env = dict(os.environ, LD_LIBRARY_PATH=where, UG_HOSTED=os.path.abspath(library),
+                   PYTHONPATH=os.path.dirname(os.path.abspath(__file__)))
+        with open(self.path("output"), "wb") as out:
+            self.process = subprocess.Popen([sys.executable, "-m", f"programs.{module}"], stdin=subprocess.PIPE,
+                                            stdout=subprocess.PIPE, stderr=out, env=env, text=True)
+        if not self.request():
+            raise RuntimeError(f"{library} does not work: {self.read('output')[-2000:]!r}")
 
-    def command(self, text, end):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as s:
-            s.sendall(text)
-            answer = b""
-            while not answer.endswith(end):
-                part = s.recv(65536)
-                if not part:
-                    break
-                answer += part
-            return answer
+    def call(self, what, text=""):
+        """The answer; "died"."""
+        with self.lock:
+            try:
+                self.process.stdin.write(f"{what} {text}\n")
+                self.process.stdin.flush()
+                line = self.process.stdout.readline()
+            except BrokenPipeError:
+                line = ""
+        if line:
+            return line.rstrip("\n")
+        self.process.wait(timeout=60)
+        return "died"
 
-    def ask(self):
-        for line in self.command(b"stats\r\n", b"END\r\n").splitlines():
-            if line.startswith(b"STAT version "):
-                return line[13:]
-        return b""
-
-    def request(self):
-        return (self.command(b"set a 0 0 1\r\nb\r\n", b"\r\n") == b"STORED\r\n" and
-                self.command(b"get a\r\n", b"END\r\n") == b"VALUE a 0 1\r\nb\r\nEND\r\n")
-
-
-class Redis(Daemon):
-    """What PING answers."""
-    old, new = b"+PONG", b"+PATCHED"
-
-    def __init__(self, program):
-        self.port = free_port()
-        self.dir = tempfile.TemporaryDirectory(prefix="ugraft-real-")
-        super().__init__([program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-                          "--dir", self.dir.name])
-
-    def command(self, *words):
-        text = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words)
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as s:
-            s.sendall(text)
-            return s.recv(65536)
-
-    def ask(self):
-        return self.command(b"PING").strip()
-
-    def request(self):
-        return (self.command(b"SET", b"a", b"b") == b"+OK\r\n" and
-                self.command(b"GET", b"a") == b"$1\r\nb\r\n")
+    def end(self):
+        self.process.stdin.close()
+        code = self.process.wait(timeout=60)
+        self.dir.cleanup()
+        return code
 
 
-class Dnsmasq(Daemon):
-    """The time to live of a record of its own."""
-    old, new = b"300", b"307"
-
-    def __init__(self, program):
-        self.port = free_port()
-        super().__init__([program, "-k", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-resolv",
-                          "--no-hosts", "--bind-interfaces", "--listen-address=127.0.0.1",
-                          f"--port={self.port}", "--host-record=a.test,192.0.2.1,300"])
-
-    def query(self):
-        ident = random.randrange(65536)
-        packet = struct.pack(">6H", ident, 0x100, 1, 0, 0, 0) + b"\1a\4test\0" + struct.pack(">2H", 1, 1)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.settimeout(60)
-            s.connect(("127.0.0.1", self.port))
-            s.send(packet)
-            answer = s.recv(4096)
-        if answer[:2] != packet[:2] or struct.unpack(">H", answer[6:8])[0] != 1:
-            return None, None
-        return struct.unpack(">I", answer[-10:-6])[0], answer[-4:]
-
-    def ask(self):
-        return str(self.query()[0]).encode()
-
-    def request(self):
-        return self.query()[1] == bytes([192, 0, 2, 1])
+def open_library(signatures):
+    """The library of this host; each function's result and arguments: "p" pointer, "s" string, ..."""
+    kinds = {"p": ctypes.c_void_p, "s": ctypes.c_char_p, "i": ctypes.c_int, "c": ctypes.c_ubyte,
+             "z": ctypes.c_size_t, "l": ctypes.c_long, "v": None}
+    lib = ctypes.CDLL(os.environ["UG_HOSTED"])
+    for name, text in signatures.items():
+        function = getattr(lib, name)
+        function.restype = kinds[text[0]]
+        function.argtypes = [kinds[c] for c in text[1:]]
+    return lib
 
 
-class Nginx(Daemon):
-    """A file that is not there, and then must not be seen."""
-    old, new = b"404", b"403"
+def serve(functions):
+    """The loop of the process that hosts a library."""
+    for line in sys.stdin:
+        name, _, text = line.rstrip("\n").partition(" ")
+        print(functions[name](text), flush=True)
 
-    def __init__(self, program):
-        self.port = free_port()
-        self.dir = tempfile.TemporaryDirectory(prefix="ugraft-real-")
-        os.chmod(self.dir.name, 0o755)
-        for name in ("logs", "html"):
-            os.mkdir(os.path.join(self.dir.name, name))
-        self.write("html/a", "content\n")
-        self.write("nginx.conf", f"""
-daemon off; worker_processes 1; pid {self.dir.name}/pid; error_log {self.dir.name}/logs/error;
-events {{ worker_connections 64; }}
-http {{
-	access_log off; client_body_temp_path {self.dir.name}/c; proxy_temp_path {self.dir.name}/p;
-	fastcgi_temp_path {self.dir.name}/f; uwsgi_temp_path {self.dir.name}/u; scgi_temp_path {self.dir.name}/s;
-	server {{ listen 127.0.0.1:{self.port}; root {self.dir.name}/html; }}
-}}
-""")
-        super().__init__([program, "-p", self.dir.name, "-c", f"{self.dir.name}/nginx.conf", "-e",
-                          f"{self.dir.name}/logs/error"])
 
-    def write(self, name, text):
-        with open(os.path.join(self.dir.name, name), "w", encoding="utf-8") as f:
-            f.write(text)
+class Load:
+    """Requests from two threads for as long as it is entered; nobody else looks at the counts then."""
 
-    def get(self, path):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as s:
-            s.sendall(b"GET %s HTTP/1.0\r\n\r\n" % path)
-            answer = b""
-            while part := s.recv(65536):
-                answer += part
-        return answer
+    def __init__(self, daemon):
+        self.daemon, self.stop, self.lock = daemon, False, threading.Lock()
+        self.count, self.bad, self.first = 0, 0, ""
+        self.threads = [threading.Thread(target=self.work) for _ in range(2)]
 
-    def ask(self):
-        return self.get(b"/forbidden").split()[1]
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
 
-    def request(self):
-        answer = self.get(b"/a")
-        return answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\ncontent\n")
+    def __exit__(self, *_):
+        self.stop = True
+        for t in self.threads:
+            t.join()
 
-    def pids(self):
-        """The master as well: it makes new workers."""
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as f:
-            return [self.process.pid, *map(int, f.read().split())]
+    def work(self):
+        while not self.stop:
+            try:
+                why = "" if self.daemon.request() else "a wrong answer"
+            except OSError as e:
+                why = str(e)
+            with self.lock:
+                self.count += 1
+                self.bad += why != ""
+                self.first = self.first or why

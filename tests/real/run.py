@@ -1,25 +1,36 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Real security fixes, end to end: tests/real/run.py BUILD [CVE...]
+"""Real security fixes in real programs.
 
-For each line of fixes.json: the Debian source package without that patch is built and started;
-`ugraft build --src` makes a patch of that very diff; it is loaded under requests and unloaded
-again. The program must answer as the fixed one while it is loaded, as the vulnerable one
-before and after, and no request may fail. Sources come from the configured Debian mirror and
-are kept in $UG_REAL_CACHE (/var/tmp/ugraft-real). TAP on stdout. Minutes a fix: not in CI.
+    tests/real/run.py BUILD [--prepare|--fresh|--table] [NAME|CVE...]
+
+For each package of fixes.json: Debian's source without the patches of the table is built once, by
+`ugraft build --deb`, as Debian builds it, or with --src by a command of the table. For each fix: the
+patch of that very diff is made from that build, and loaded into the stripped program, which serves
+requests. It must do what the fixed one does while it is loaded, and what the vulnerable one does
+before and after, and no request may fail. An entry with "installed" is the program of the machine's
+own package, with a small change of debs/ in place of a fix. Some fixes are refused, or change
+nothing in that program: the table says so.
+
+--prepare only fetches and builds, --fresh builds again, --table prints what earlier runs have kept.
+Sources, builds and results.json are in $UG_REAL_CACHE (/var/tmp/ugraft-real). TAP on stdout. --deb
+needs root and mmdebstrap.
 """
 import importlib
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CACHE = os.environ.get("UG_REAL_CACHE", "/var/tmp/ugraft-real")
+sys.path.insert(0, HERE)
+
+# pylint: disable=wrong-import-position
+from daemons import Load
+from sources import CACHE, Gone, fetch, make_diff, must, run, unpack
+
 points = failed = 0
 
 
@@ -33,148 +44,251 @@ def point(good, name, why=""):
     return good
 
 
-def must(args, **kw):
-    done = subprocess.run(args, capture_output=True, text=True, check=False, **kw)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(args)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return done
-
-
-def mirrors():
-    """deb-src lines for what apt is configured with, without touching its configuration."""
-    mirror = {}
-    for line in must(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)"]).stdout.splitlines():
-        uri, suite = line.split()[:2]
-        mirror[(uri, suite)] = f"deb-src {uri} {suite} main\n"
-    return mirror.values()
-
-
-def fetch(package):
-    """The unpacked source, as its patches leave it."""
-    base = os.path.join(CACHE, package)
-    found = [e.path for e in os.scandir(base) if e.is_dir()] if os.path.isdir(base) else []
-    if found:
-        return found[0]
-    apt = os.path.join(CACHE, "apt")
-    os.makedirs(os.path.join(apt, "lists", "partial"), exist_ok=True)
-    os.makedirs(base, exist_ok=True)
-    with open(os.path.join(apt, "sources.list"), "w", encoding="utf-8") as f:
-        f.writelines(mirrors())
-    options = ["-o", f"Dir::Etc::SourceList={apt}/sources.list", "-o", "Dir::Etc::SourceParts=/dev/null",
-               "-o", f"Dir::State::Lists={apt}/lists", "-o", f"Dir::Cache={apt}", "-q"]
-    must(["apt-get", *options, "update"])
-    must(["apt-get", *options, "source", package], cwd=base)
-    return next(e.path for e in os.scandir(base) if e.is_dir())
-
-
-def part_of_diff(text, files):
-    """The hunks for files of that pattern."""
-    parts = re.split(r"(?m)^(?=--- \S)", text)
-    keep = [p for p in parts if (m := re.match(r"--- \S+.*\n\+\+\+ [^/\s]+/(\S+)", p)) and re.search(files, m[1])]
-    return "".join(re.sub(r"(?ms)^diff --git .*", "", p) for p in keep)
-
-
-def prepare(fix, work):
-    """(tree without the fix, the fix as a diff)"""
-    tree, diff = os.path.join(work, "tree"), os.path.join(work, "fix.diff")
-    source = fetch(fix["package"])
-    shutil.copytree(source, tree, symlinks=True)
-    with open(os.path.join(source, "debian/patches", fix["patch"]), encoding="utf-8") as f:
-        text = part_of_diff(f.read(), fix["files"])
-    with open(diff, "w", encoding="utf-8") as f:
-        f.write(text)
-    must(["patch", "-R", "-s", "-f", "-p1", "-d", tree, "-i", diff])
-    shutil.rmtree(os.path.join(tree, ".pc"), ignore_errors=True)
-    return tree, diff
-
-
-def build_program(fix, tree, work, env):
-    """In the tree's own path, so that the rebuilt one can be identical; the tree stays clean."""
-    clean = tree + ".clean"
-    shutil.copytree(tree, clean, symlinks=True)
-    started = time.monotonic()
-    must(fix["build"], cwd=tree, env=env)
-    seconds = time.monotonic() - started
-    program = os.path.join(work, os.path.basename(fix["target"]))
-    shutil.copy2(os.path.join(tree, fix["target"]), program)
-    shutil.rmtree(tree)
-    os.rename(clean, tree)
-    return program, seconds
-
-
-class Load(threading.Thread):
-    def __init__(self, probe):
-        super().__init__()
-        self.probe, self.stop, self.count, self.bad = probe, False, 0, 0
-
-    def run(self):
-        while not self.stop:
-            self.count += 1
-            try:
-                self.bad += not self.probe.request()
-            except OSError:
-                self.bad += 1
-
-
-def drive(fix, name, ugraft, program, patch):
-    sys.path.insert(0, HERE)
-    probe = importlib.import_module(fix["probe"][:-3]).Probe(program)
-    load = Load(probe)
-    pid = str(probe.process.pid)
+def stage(place):
+    """How far a working directory of the builder is."""
     try:
-        point(probe.ask().startswith(probe.old), f"{name}: vulnerable before")
-        load.start()
-        done = subprocess.run([ugraft, "load", patch, pid], capture_output=True, text=True, check=False)
-        point(done.returncode == 0, f"{name}: loads under requests", done.stderr)
-        point(probe.ask().startswith(probe.new), f"{name}: fixed", probe.ask())
-        done = subprocess.run([ugraft, "unload", "fix", pid], capture_output=True, text=True, check=False)
-        point(done.returncode == 0, f"{name}: unloads", done.stderr)
-        point(probe.ask().startswith(probe.old), f"{name}: as before", probe.ask())
-    finally:
-        load.stop = True
-        if load.ident:
-            load.join()
-        code = probe.end()
-    point(load.count > 10 and not load.bad, f"{name}: no request failed", f"{load.bad} of {load.count}")
-    point(code == 0, f"{name}: ends as it should", code)
+        with open(os.path.join(place, "stage"), encoding="ascii") as f:
+            return int(f.read())
+    except OSError:
+        return 0
 
 
-def run_fix(fix, ugraft, work):
-    name = f"{fix['package']} {fix['patch'].split('.')[0]}"
-    env = dict(os.environ, SOURCE_DATE_EPOCH="1700000000")
-    tree, diff = prepare(fix, work)
-    program, plain = build_program(fix, tree, work, env)
-    patch = os.path.join(work, "fix.ugp")
-    started = time.monotonic()
-    done = subprocess.run([ugraft, "build", "--json", "--src", tree, "--diff", diff, "--target", program,
-                           "-o", patch, "--", *fix["build"]], capture_output=True, text=True, env=env,
-                          check=False)
-    seconds = time.monotonic() - started
-    if not point(done.returncode == 0, f"{name}: a patch is made", done.stdout + done.stderr):
-        return
-    report = json.loads(done.stdout)
+def seconds_in(notes, pattern):
+    found = [float(m[1]) for n in notes if (m := re.search(pattern, n))]
+    return found[0] if found else 0.0
+
+
+class Package:
+    """One entry of the table, and its build."""
+
+    def __init__(self, ugraft, entry):
+        self.ugraft, self.entry = ugraft, entry
+        self.package = entry["package"]
+        self.name = entry.get("name", self.package)
+        self.installed = entry.get("installed")
+        self.command = entry.get("command")
+        self.work = os.path.join(CACHE, "work", self.name)
+        self.place = self.work if self.command else os.path.join(self.work, "build")
+        self.source = os.path.join(CACHE, "work", self.name + ".source")
+        self.target = None
+
+    def prepare(self):
+        """The source, the plain build, and the stripped program of it."""
+        os.makedirs(os.path.dirname(self.work), exist_ok=True)
+        if stage(self.place) < 2 or "--fresh" in sys.argv:
+            shutil.rmtree(self.work, ignore_errors=True)
+            dropped = [] if self.installed else self.unpack()
+            done = self.build("--to", "2", *([] if self.installed or self.command else ["--src", self.source]),
+                              *(["--", *self.command] if self.command else []))
+            if done.returncode:
+                raise RuntimeError(f"{self.name} is not built: {done.stdout}{done.stderr}")
+            notes = json.loads(done.stdout)["notes"]
+            with open(os.path.join(self.work, "built.json"), "w", encoding="utf-8") as f:
+                json.dump({"notes": notes, "dropped": dropped}, f)
+        self.target = self.installed or self.find_program()
+
+    def unpack(self):
+        shutil.rmtree(self.source, ignore_errors=True)
+        without = [p for fix in self.entry["fixes"] for p in fix.get("patches", [])]
+        return unpack(fetch(self.package, self.entry["version"], self.entry.get("files")), self.source,
+                      without + self.entry.get("also_without", []))
+
+    def built(self):
+        with open(os.path.join(self.work, "built.json"), encoding="utf-8") as f:
+            return json.load(f)
+
+    def build(self, *args):
+        version = "" if self.installed else "=" + self.entry["version"]
+        package = ["--src", self.source] if self.command else ["--deb", self.package + version, "--cache", os.path.join(CACHE, "cache")]
+        return run([self.ugraft, "build", "--json", *package, "--work", self.work, "--name", "fix", *args])
+
+    def find_program(self):
+        """As the package would install it, from the build; a library by the name it is loaded by."""
+        path = os.path.realpath(os.path.join(self.place, "tree", self.entry["target"]))
+        victim = os.path.join(CACHE, "victims", self.name, self.entry.get("as", os.path.basename(path)))
+        os.makedirs(os.path.dirname(victim), exist_ok=True)
+        shutil.copy2(path, victim + ".new")
+        os.rename(victim + ".new", victim)
+        if self.command:
+            must(["strip", victim])
+        return victim
+
+    def diff(self, fix):
+        if "diff" in fix:
+            return os.path.join(HERE, fix["diff"])
+        path = os.path.join(CACHE, "work", self.name + ".diff")
+        text = make_diff(self.source, fix["patches"], os.path.join(CACHE, "work"),
+                         *([fix["files"]] if "files" in fix else []))
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def make(self, fix, patch):
+        """(exit status, report, seconds)"""
+        if os.path.exists(patch):
+            os.unlink(patch)
+        started = time.monotonic()
+        done = self.build("--from", "3", "--diff", self.diff(fix), "-o", patch, "--target", self.target,
+                          *fix.get("build", []))
+        if not done.stdout:
+            raise RuntimeError(done.stderr)
+        return done.returncode, json.loads(done.stdout), time.monotonic() - started
+
+
+class Drive:
+    """The program, with and without the patch. One that dies of the old behaviour is asked last."""
+
+    def __init__(self, name, package, fix, patch):
+        self.name, self.fix, self.patch, self.ugraft = name, fix, patch, package.ugraft
+        self.fatal = fix.get("fatal", False)
+        module = importlib.import_module("programs." + package.entry["program"])
+        self.start = lambda: module.Program(package.target, **fix.get("options", {}))
+
+    def ask(self, daemon, which, what):
+        """Without a question the fix is loaded, and the table says that its effect was not seen."""
+        if "ask" not in self.fix:
+            return
+        answer, wanted = getattr(daemon, self.fix["ask"])(), self.fix[which]
+        point(answer == wanted, f"{self.name}: {what}: {wanted!r}", answer)
+
+    def call(self, what, *args):
+        done = run([self.ugraft, *args])
+        point(done.returncode == 0, f"{self.name}: {what}", done.stdout + done.stderr)
+
+    def under_load(self, daemon):
+        pids = [str(p) for p in daemon.pids()]
+        self.call("loads under requests", "load", self.patch, *pids)
+        self.ask(daemon, "after", "fixed")
+        self.call("memory is as it should be", "verify", *pids)
+        self.call("unloads", "unload", "fix", *pids)
+        if not self.fatal:
+            self.ask(daemon, "before", "as before")
+
+    def run(self, result):
+        if self.fatal:
+            other = self.start()
+            self.ask(other, "before", "vulnerable: another one of it")
+            other.end()
+        daemon = self.start()
+        try:
+            if not self.fatal:
+                self.ask(daemon, "before", "vulnerable before")
+            with Load(daemon) as load:
+                self.under_load(daemon)
+            if self.fatal:
+                self.ask(daemon, "before", "as before")
+        finally:
+            code = daemon.end()
+        point(load.count > 10 and not load.bad, f"{self.name}: no request failed",
+              f"{load.bad} of {load.count}: {load.first}")
+        point(self.fatal or code == 0, f"{self.name}: ends as it should", code)
+        result.update(requests=load.count, failed=load.bad)
+
+
+def check_report(name, package, fix, status, report):
+    """What was made is what the table says; True when there is a patch to be loaded."""
+    text = json.dumps(report, indent=1)
+    if "refused" in fix:
+        codes = sorted({f["code"] for f in report["findings"] if f["refuses"]})
+        point(status != 0 and codes == fix["refused"], f"{name}: is refused: {' '.join(fix['refused'])}", text)
+        return False
+    if fix.get("no_change"):
+        point(status == 0 and report["no_change"], f"{name}: no change for this program", text)
+        return False
+    if not point(status == 0 and not report["no_change"], f"{name}: a patch is made", text):
+        return False
     changed = sorted(c["name"] for c in report["changes"]
                      if c["verdict"] == "changed" and c["kind"] == "function")
-    point(changed == fix["functions"], f"{name}: these functions", changed)
-    point(any("identically" in n for n in report["notes"]), f"{name}: rebuilt identically", report["notes"])
-    print(f"# {name}: plain build {plain:.0f} s, patch {seconds:.0f} s, {len(changed)} functions", flush=True)
-    for text in report["notes"]:
-        print(f"#   {text}", flush=True)
-    drive(fix, name, ugraft, program, patch)
+    point(changed == sorted(fix["functions"]), f"{name}: these functions", changed)
+    proof = package.entry.get("proof", "rebuilt identically")
+    point(any(proof in n for n in report["notes"]), f"{name}: {proof}", report["notes"])
+    return True
+
+
+def describe(report):
+    """f (why), g (why)"""
+    return [f"{c['name']} ({c['reason']})" if c["verdict"] == "changed" else f"{c['name']} ({c['verdict']})"
+            for c in report["changes"] if c["kind"] == "function" and c["verdict"] != "gone"]
+
+
+def run_fix(package, fix):
+    name = f"{package.name} {fix['cve']}"
+    patch = os.path.join(CACHE, "patches", f"{package.name}-{fix['cve']}.ugp")
+    os.makedirs(os.path.dirname(patch), exist_ok=True)
+    result = {"package": package.name, "cve": fix["cve"]}
+    before = points, failed
+    status, report, added = package.make(fix, patch)
+    plain = seconds_in(package.built()["notes"], r"^built in ([\d.]+) s")
+    result.update(status=status, functions=describe(report), plain=plain, added=round(added, 1),
+                  percent=round(100 * added / plain) if plain else None, notes=report["notes"],
+                  findings=[f"{f['code']}: {f['what']}" for f in report["findings"]])
+    if check_report(name, package, fix, status, report):
+        Drive(name, package, fix, patch).run(result)
+    result.update(points=points - before[0], bad=failed - before[1])
+    for line in [f"functions: {', '.join(result['functions'])}",
+                 f"plain build {plain:.0f} s, {added:.1f} s more for the patch", *report["notes"], *result["findings"]]:
+        print(f"# {name}: {line}", flush=True)
+    if "requests" in result:
+        print(f"# {name}: {result['requests']} requests, {result['failed']} failed", flush=True)
+    keep(result)
+
+
+def keep(result):
+    path = os.path.join(CACHE, "results.json")
+    try:
+        with open(path, encoding="utf-8") as f:
+            results = json.load(f)
+    except FileNotFoundError:
+        results = {}
+    results[f"{result['package']} {result['cve']}"] = result
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        json.dump(results, f, indent=1, sort_keys=True)
+    os.rename(path + ".new", path)
+
+
+def print_table():
+    """The kept results, for a document."""
+    with open(os.path.join(CACHE, "results.json"), encoding="utf-8") as f:
+        results = json.load(f).values()
+    print("| fix | functions | build, s | added, s | requests | failed |\n|---|---|---|---|---|---|")
+    for r in sorted(results, key=lambda r: (r["package"], r["cve"])):
+        what = ", ".join(r["functions"]) if r["status"] == 0 else "; ".join(r["findings"])
+        print(f"| {r['package']} {r['cve']} | {what or 'no change'} | {r['plain']:.0f} | {r['added']:.1f} "
+              f"({r['percent']} %) | {r.get('requests', '')} | {r.get('failed', '')} |")
+
+
+def wanted(entry, names):
+    """The fixes of it that are asked for."""
+    if not names or entry.get("name", entry["package"]) in names:
+        return entry["fixes"]
+    return [f for f in entry["fixes"] if f["cve"] in names]
 
 
 def main():
     ugraft = os.path.join(os.path.abspath(sys.argv[1]), "ugraft")
+    names = [a for a in sys.argv[2:] if not a.startswith("-")]
+    if "--table" in sys.argv:
+        return print_table()
     with open(os.path.join(HERE, "fixes.json"), encoding="utf-8") as f:
-        fixes = [x for x in json.load(f) if not sys.argv[2:] or x["patch"].split(".")[0] in sys.argv[2:]]
-    for fix in fixes:
-        work = os.path.join(CACHE, "work")
-        shutil.rmtree(work, ignore_errors=True)
-        os.makedirs(work)
+        entries = json.load(f)
+    for entry in entries:
+        fixes = wanted(entry, names)
+        if not fixes:
+            continue
+        package = Package(ugraft, entry)
         try:
-            run_fix(fix, ugraft, work)
+            package.prepare()
+        except Gone as e:
+            point(True, f"{package.name} # SKIP {e}")
+            continue
         except (RuntimeError, OSError) as e:
-            point(False, f"{fix['package']} {fix['patch']}", e)
+            point(False, f"{package.name}: is built", e)
+            continue
+        for fix in [] if "--prepare" in sys.argv else fixes:
+            try:
+                run_fix(package, fix)
+            except (RuntimeError, OSError) as e:
+                point(False, f"{package.name} {fix['cve']}", e)
     print(f"1..{points}")
     return failed > 0
 
