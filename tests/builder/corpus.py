@@ -4,7 +4,7 @@
 
     corpus.py diff BUILD [CASE...]   which functions and variables differ
     corpus.py live BUILD [CASE...]   the patch, loaded into the running old program, makes it
-                                     answer as the rebuilt one
+                                     answer as the rebuilt one; its code is the rebuilt one's
 
 Each case takes some of the compilers, levels and code models in turn; with --all, all of them.
 
@@ -181,11 +181,16 @@ def make_patch(case, compiler, level, model, ugraft, tmp, target):
 
 def check_live(case, compiler, level, model, build, tmp):
     name = f"{case.name} {compiler} {level} {model}"
-    ugraft, victimcheck = os.path.join(build, "ugraft"), os.path.join(build, "tests/tools/victimcheck")
+    ugraft, tools = os.path.join(build, "ugraft"), os.path.join(build, "tests/tools")
+    victimcheck = os.path.join(tools, "victimcheck")
     first, then = ([int(x) for x in part.split()] for part in next(case.get("run", compiler, level)).split("|"))
     exe, target = link(case, compiler, level, model, tmp, False)
-    fixed, _ = link(case, compiler, level, model, tmp, True)
+    fixed, rebuilt = link(case, compiler, level, model, tmp, True)
     patch = make_patch(case, compiler, level, model, ugraft, tmp, target)
+    done = run([os.path.join(tools, "samecode"), patch, rebuilt])
+    if done.returncode:
+        point(False, name, "not the code of the rebuilt program:\n" + done.stdout + done.stderr)
+        return
     old, new = Program(exe, tmp), Program(fixed, tmp)
     pid = str(old.p.pid)
     try:
