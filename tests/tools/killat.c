@@ -8,6 +8,9 @@
  * killat -w COMM ...	count only the calls of processes with that name, kill only the one which
  *			makes the N-th; the others go on, and CMD's exit status is printed, too
  * killat -s SIGNAL ...	with -w: send that signal instead (19: SIGSTOP)
+ * killat -l FILE -c ...	list the steps of CMD (steps.h) in FILE
+ * killat -k STEP ...	count only the calls that are this step of the list; with -n, its number, the
+ *			others need not be looked at
  * killat -x SCRIPT ...	kill nobody: run SCRIPT by sh(1) while the one that makes the N-th call is
  *			held before it; then let all go on untraced, and print for how many
  *			milliseconds it was held, and CMD's exit status
@@ -27,6 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "steps.h"
+
 #define TRACKED_MAX 256
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define OPTIONS                                                                                    \
@@ -39,6 +44,8 @@ static unsigned long count, fatal;
 static bool from_ptrace, counting, print_count, started;
 static const char *only;	/* -w */
 static long only_nr = -1;	/* -n */
+static const char *list;	/* -l */
+static uint64_t only_step;	/* -k */
 static int signo = SIGKILL;	/* -s */
 static const char *script;	/* -x */
 
@@ -120,6 +127,19 @@ static bool is_named(pid_t tid, const char *name)
 	return strcmp(comm, name) == 0;
 }
 
+/* Does it count, as far as that is a matter of how it came about? */
+static bool is_step(pid_t tid, long nr)
+{
+	uint64_t step;
+
+	if (!list && !only_step)
+		return true;
+	step = step_of(tid, nr);
+	if (list)
+		step_made(step, nr, call_name(nr));
+	return !only_step || step == only_step;
+}
+
 /* A system call stop: true when it is the fatal one. */
 static bool counted(pid_t tid)
 {
@@ -131,7 +151,8 @@ static bool counted(pid_t tid)
 	if (info.entry.nr == SYS_ptrace)
 		counting = true;
 	if (!counting || (only && !is_named(tid, only)) ||
-	    (only_nr >= 0 && only_nr != (long)info.entry.nr) || ++count != fatal)
+	    (only_nr >= 0 && only_nr != (long)info.entry.nr) ||
+	    !is_step(tid, (long)info.entry.nr) || ++count != fatal)
 		return false;
 	printf("%s\n", call_name((long)info.entry.nr));
 	return true;
@@ -213,6 +234,18 @@ static int disturb(pid_t tid, pid_t first)
 	return 0;
 }
 
+static int print_list(void)
+{
+	FILE *f = fopen(list, "we");
+
+	if (!f) {
+		perror(list);
+		return -1;
+	}
+	steps_print(f);
+	return fclose(f) == 0 ? 0 : -1;
+}
+
 static int trace(pid_t first)
 {
 	int status, result = 1;
@@ -235,6 +268,8 @@ static int trace(pid_t first)
 		if (tid == first)
 			result = 3;
 	}
+	if (list && print_list() < 0)
+		return 1;
 	if (print_count)
 		printf("%lu\n", count);
 	return print_count && result == 3 ? 0 : result;
@@ -264,13 +299,17 @@ int main(int argc, char **argv)
 	pid_t pid;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+cn:ps:w:x:")) != -1) {
+	while ((opt = getopt(argc, argv, "+ck:l:n:ps:w:x:")) != -1) {
 		if (opt == '?')
 			return 1;
 		print_count |= opt == 'c';
 		from_ptrace |= opt == 'p';
 		if (opt == 'n')
 			only_nr = atol(optarg);
+		if (opt == 'k')
+			only_step = strtoull(optarg, NULL, 16);
+		if (opt == 'l')
+			list = optarg;
 		if (opt == 'w')
 			only = optarg;
 		if (opt == 's')
@@ -281,7 +320,8 @@ int main(int argc, char **argv)
 	if (!print_count && optind < argc)
 		fatal = strtoul(argv[optind++], NULL, 10);
 	if (optind >= argc || (!print_count && !fatal)) {
-		fprintf(stderr, "usage: killat [-p] [-n NR] [-w COMM [-s SIGNAL]] [-x SCRIPT] N|-c CMD ARGS...\n");
+		fprintf(stderr, "usage: killat [-p] [-n NR] [-k STEP] [-l FILE] [-w COMM [-s SIGNAL]] "
+				"[-x SCRIPT] N|-c CMD ARGS...\n");
 		return 1;
 	}
 	pid = start(argv + optind);

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <elfutils/libdwfl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "steps.h"
+
+#define FRAMES_MAX 24
+#define PROCESSES_MAX 16
+#define NAMED_FRAMES 4
+
+/* A chain of callers, and how it is called by people. */
+struct chain {
+	uint64_t hash;
+	int frames, named;
+	char names[160];
+};
+
+struct step {
+	uint64_t id;
+	long nr;
+	unsigned long times;
+	char call[32], names[160];
+};
+
+static struct {
+	pid_t pid;
+	Dwfl *dwfl;
+} processes[PROCESSES_MAX];
+
+static struct step *steps;
+static size_t nsteps, steps_cap;
+static char last_names[160];	/* of the last step_of() */
+
+static pid_t process_of(pid_t tid)
+{
+	char path[32], line[128];
+	pid_t pid = tid;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Tgid: %d", &pid) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return pid;
+}
+
+static Dwfl *open_process(pid_t pid)
+{
+	static const Dwfl_Callbacks callbacks = {
+		.find_elf = dwfl_linux_proc_find_elf,
+		.find_debuginfo = dwfl_standard_find_debuginfo,
+	};
+	Dwfl *dwfl = dwfl_begin(&callbacks);
+
+	if (dwfl && dwfl_linux_proc_report(dwfl, pid) == 0 &&
+	    dwfl_report_end(dwfl, NULL, NULL) == 0 && dwfl_linux_proc_attach(dwfl, pid, true) == 0)
+		return dwfl;
+	if (dwfl)
+		dwfl_end(dwfl);
+	return NULL;
+}
+
+/* Opened once: what it has loaded by its first step is all it loads. */
+static Dwfl *find_process(pid_t tid)
+{
+	pid_t pid = process_of(tid);
+
+	for (size_t i = 0; i < PROCESSES_MAX; i++) {
+		if (!processes[i].pid) {
+			processes[i].pid = pid;
+			processes[i].dwfl = open_process(pid);
+		}
+		if (processes[i].pid == pid)
+			return processes[i].dwfl;
+	}
+	return NULL;
+}
+
+static void mix(uint64_t *hash, uint64_t value)
+{
+	/* FNV-1a, a word at a time. */
+	*hash = (*hash ^ value) * UINT64_C(0x100000001b3);
+	*hash ^= *hash >> 29;
+}
+
+/* The program's own: the wrapper in libc says what the call says. */
+static void name_frame(struct chain *c, const char *module, const char *function)
+{
+	size_t len = strlen(c->names);
+
+	if (!function || !strstr(module, "ugraft") || c->named == NAMED_FRAMES)
+		return;
+	snprintf(c->names + len, sizeof(c->names) - len, " < %s", function);
+	c->named++;
+}
+
+static int add_frame(Dwfl_Frame *frame, void *arg)
+{
+	struct chain *c = arg;
+	Dwarf_Addr pc, start = 0;
+	const char *module = NULL;
+	Dwfl_Module *m;
+
+	if (!dwfl_frame_pc(frame, &pc, NULL))
+		return DWARF_CB_ABORT;
+	m = dwfl_addrmodule(dwfl_thread_dwfl(dwfl_frame_thread(frame)), pc);
+	if (m)
+		module = dwfl_module_info(m, NULL, &start, NULL, NULL, NULL, NULL, NULL);
+	mix(&c->hash, pc - start);
+	if (module && c->named < NAMED_FRAMES)
+		name_frame(c, module, dwfl_module_addrname(m, pc));
+	return ++c->frames < FRAMES_MAX ? DWARF_CB_OK : DWARF_CB_ABORT;
+}
+
+uint64_t step_of(pid_t tid, long nr)
+{
+	struct chain c = { .hash = UINT64_C(0xcbf29ce484222325) };
+	Dwfl *dwfl = find_process(tid);
+
+	if (!dwfl)
+		return 0;
+	mix(&c.hash, (uint64_t)nr);
+	/* That it cannot unwind the first function of all is no failure. */
+	(void)dwfl_getthread_frames(dwfl, tid, add_frame, &c);
+	memcpy(last_names, c.names, sizeof(last_names));
+	return c.frames ? c.hash : 0;
+}
+
+void step_made(uint64_t id, long nr, const char *call)
+{
+	struct step *s;
+
+	for (size_t i = 0; i < nsteps; i++)
+		if (steps[i].id == id) {
+			steps[i].times++;
+			return;
+		}
+	if (nsteps == steps_cap) {
+		steps_cap = steps_cap ? 2 * steps_cap : 256;
+		steps = realloc(steps, steps_cap * sizeof(*steps));
+		if (!steps)
+			abort();
+	}
+	s = &steps[nsteps++];
+	*s = (struct step){ .id = id, .nr = nr, .times = 1 };
+	snprintf(s->call, sizeof(s->call), "%s", call);
+	memcpy(s->names, last_names, sizeof(s->names));
+}
+
+void steps_print(FILE *to)
+{
+	for (size_t i = 0; i < nsteps; i++)
+		fprintf(to, "%016lx %ld %lu %s%s\n", (unsigned long)steps[i].id, steps[i].nr,
+			steps[i].times, steps[i].call, steps[i].names);
+}
