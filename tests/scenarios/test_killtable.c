@@ -2,17 +2,22 @@
 /*
  * The controller is killed at each of its system calls, in targets of all kinds:
  *
- *	load, unload, recover  x  computing, blocked, signals, forking, storm  x  1, 8, 100 threads
+ *	load, unload, recover  x  computing, blocked, signals, forking, storm, unwinding
+ *			       x  1, 8, 100 threads
  *
  * (tests/victims/killed.c). After each death the target must live, not be stopped, not be traced,
  * go on with what it does, and mix nothing; then another controller settles it, the result is
  * entirely old or entirely new, and once it is unloaded nothing is left. One row of the table
  * for each combination:
  *
- *	test_killtable [-t SECONDS] [-k STRIDE] [-n MIN-MAX]
+ *	test_killtable [-s | -t SECONDS | -k STRIDE] [-n MIN-MAX] [-o KIND]
  *
- * -t: as many calls as there is time for, evenly spread, a row. -k: each k-th. Neither: all,
- * with 100 threads each 25th. -n: only targets of so many threads.
+ * -t: as many calls as there is time for, evenly spread, a row. -k: each k-th. None: all, with
+ * 100 threads each 25th. -n, -o: only targets of so many threads, of that kind.
+ *
+ * -s: each step (tests/tools/steps.h) that changes anything but the controller itself, the first
+ * time and the last that it is made. With many threads most calls repeat a step for another
+ * thread; and between two calls that change something it is all the same where it dies.
  *
  * EINTR, where a stop may end a call of class E with it: a kill between interrupt and cure, once a
  * thread; and in "forking", whose first thread may be woken by the SIGCHLD of another one that
@@ -23,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,6 +40,7 @@
 #define NAME "protocol-fix"
 #define MANY_STRIDE 25
 #define GROW_MS 20000
+#define STEPS_MAX 4096
 
 /* What is wrong with a target; one is enough. */
 enum harm { NONE, DEAD, STOPPED, TRACED, MIXED, STUCK, SIGNAL, UNSETTLED, HARMS };
@@ -54,6 +61,8 @@ static const char *patch;
 static char pid_text[16];
 static double seconds;
 static unsigned long stride;
+static bool by_steps;
+static const char *only_kind;
 static int min_threads = 1, max_threads = 100;
 
 static double now_s(void)
@@ -118,7 +127,7 @@ static enum harm look(const struct row *row, char *why, size_t size)
 		return MIXED;
 	}
 	if (ask("wrong")) {
-		snprintf(why, size, "%lu signals lost or out of order", ask("wrong"));
+		snprintf(why, size, "%lu signals or unwinds went wrong", ask("wrong"));
 		return SIGNAL;
 	}
 	return NONE;
@@ -171,19 +180,41 @@ static enum harm settle(struct row *row, char *why, size_t size)
 
 /* ---- the controller ---- */
 
-/* killat OPTION... ugraft VERB ...; its exit status. */
-static int run_killat(struct command *c, const char *option, const char *verb)
-{
-	const char *argv[COMMAND_ARGS_MAX + 1] = { scenario_bin("tests/tools/killat"), "-p", option,
-						   scenario_bin("ugraft"), verb,
-						   "--max-pause=200ms" };
-	int n = 6;
+/* Where the controller dies: before the n-th call, of all or of those that are one step. */
+struct moment {
+	unsigned long n;
+	const char *step;	/* NULL: any */
+	long nr;
+};
 
+/* killat OPTION... ugraft VERB ...; its exit status. */
+static int run_killat(struct command *c, const char *const options[], const char *verb,
+		      const char *max_pause)
+{
+	const char *argv[COMMAND_ARGS_MAX + 1] = { scenario_bin("tests/tools/killat"), "-p" };
+	int n = 2;
+
+	while (*options)
+		argv[n++] = *options++;
+	argv[n++] = scenario_bin("ugraft");
+	argv[n++] = verb;
+	argv[n++] = max_pause;
 	if (strcmp(verb, "recover") != 0)
 		argv[n++] = strcmp(verb, "load") == 0 ? patch : NAME;
 	argv[n++] = pid_text;
 	argv[n] = NULL;
 	return command_run(c, argv);
+}
+
+static int kill_at(struct command *c, const struct moment *m, const char *verb)
+{
+	char number[24], nr[24];
+	const char *any[] = { number, NULL };
+	const char *one[] = { "-n", nr, "-k", m->step, number, NULL };
+
+	snprintf(number, sizeof(number), "%lu", m->n);
+	snprintf(nr, sizeof(nr), "%ld", m->nr);
+	return run_killat(c, m->step ? one : any, verb, "--max-pause=200ms");
 }
 
 static void must_load(void)
@@ -198,11 +229,10 @@ static void must_load(void)
 static void leave_something(unsigned long calls_of_load, unsigned int trial)
 {
 	static const unsigned int parts[] = { 30, 45, 55, 65, 80, 92 };
+	const struct moment at = { .n = calls_of_load * parts[trial % 6] / 100 };
 	struct command c;
-	char number[24];
 
-	snprintf(number, sizeof(number), "%lu", calls_of_load * parts[trial % 6] / 100);
-	(void)run_killat(&c, number, "load");
+	(void)kill_at(&c, &at, "load");
 }
 
 static unsigned long number_at_end(struct command *c)
@@ -217,9 +247,10 @@ static unsigned long number_at_end(struct command *c)
 
 static unsigned long count_calls(const char *verb)
 {
+	static const char *const options[] = { "-c", NULL };
 	struct command c;
 
-	if (run_killat(&c, "-c", verb) != 0)
+	if (run_killat(&c, options, verb, "--max-pause=200ms") != 0)
 		scenario_die("killat -c %s: %s", verb, c.output);
 	return number_at_end(&c);
 }
@@ -233,14 +264,15 @@ static void prepare(const struct row *row, unsigned long calls_of_load, unsigned
 		leave_something(calls_of_load, trial);
 }
 
-/* ---- a row ---- */
+/* ---- a trial ---- */
 
-static void note(struct row *row, enum harm harm, unsigned long call, const char *name,
+static void note(struct row *row, enum harm harm, const struct moment *at, const char *name,
 		 const char *why)
 {
 	row->harms[harm]++;
 	if (!row->first[0])
-		snprintf(row->first, sizeof(row->first), "call %lu (%s): %s", call, name, why);
+		snprintf(row->first, sizeof(row->first), "call %lu%s%s (%s): %s", at->n,
+			 at->step ? " of step " : "", at->step ? at->step : "", name, why);
 }
 
 /* EINTR: one a thread, and only where there was a kill; never in a call the kernel resumes. */
@@ -261,17 +293,16 @@ static enum harm look_for_eintr(struct row *row, bool killed, char *why, size_t 
 }
 
 /* True when the verb was over before its n-th call. */
-static bool trial(struct row *row, unsigned long calls_of_load, unsigned long n)
+static bool trial(struct row *row, unsigned long calls_of_load, const struct moment *at)
 {
-	char why[600] = "", number[24], name[64];
+	char why[600] = "", name[64];
 	struct command c;
 	enum harm harm;
 	int status;
 
 	prepare(row, calls_of_load, row->trials);
 	(void)scenario_ask(&victim, "reset");
-	snprintf(number, sizeof(number), "%lu", n);
-	status = run_killat(&c, number, row->verb);
+	status = kill_at(&c, at, row->verb);
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(c.output, "\n"), c.output);
 	row->trials++;
 	row->killed += status == 0;
@@ -285,7 +316,7 @@ static bool trial(struct row *row, unsigned long calls_of_load, unsigned long n)
 	if (!harm)
 		harm = look_for_eintr(row, false, why, sizeof(why));
 	if (harm) {
-		note(row, harm, n, name, why);
+		note(row, harm, at, name, why);
 		stop_victim();
 		start_victim(row);
 	}
@@ -329,22 +360,137 @@ static void count_row(struct row *row, unsigned long *ret_load)
 	row->old = row->new = 0;
 }
 
+/* ---- a row of steps ---- */
+
+struct step {
+	char id[17];
+	long nr;
+	unsigned long times;
+};
+
+static struct step steps[STEPS_MAX];
+static size_t nsteps;
+
+/*
+ * Calls that change nothing but the controller: its memory, its descriptors (a death closes
+ * them all), what it knows. Dying before one is the same as dying behind it.
+ */
+static bool is_inert(long nr)
+{
+	static const long inert[] = {
+		SYS_read, SYS_pread64, SYS_openat, SYS_close, SYS_fstat, SYS_newfstatat, SYS_lseek,
+		SYS_fcntl, SYS_futex, SYS_getdents64, SYS_readlinkat, SYS_brk, SYS_mmap, SYS_munmap,
+		SYS_mprotect, SYS_madvise, SYS_prctl, SYS_poll, SYS_clock_nanosleep, SYS_sched_getparam,
+		SYS_sched_getscheduler, SYS_recvfrom,
+	};
+
+	for (size_t i = 0; i < sizeof(inert) / sizeof(inert[0]); i++)
+		if (inert[i] == nr)
+			return true;
+	return false;
+}
+
+static void add_step(const struct step *new)
+{
+	if (is_inert(new->nr))
+		return;
+	for (size_t i = 0; i < nsteps; i++)
+		if (strcmp(steps[i].id, new->id) == 0) {
+			steps[i].times = new->times > steps[i].times ? new->times : steps[i].times;
+			return;
+		}
+	if (nsteps == STEPS_MAX)
+		scenario_die("more than %d steps", STEPS_MAX);
+	steps[nsteps++] = *new;
+}
+
+static void read_steps(const char *path)
+{
+	char line[512];
+	FILE *f = fopen(path, "re");
+	struct step new;
+
+	if (!f)
+		scenario_die("%s: no list", path);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%16s %ld %lu", new.id, &new.nr, &new.times) == 3)
+			add_step(&new);
+	fclose(f);
+}
+
+/* Of several runs: what there is to do differs, most of all for a recover. */
+static void list_steps(struct row *row, unsigned long calls_of_load)
+{
+	char path[64], why[600] = "";
+	const char *options[] = { "-l", path, "-c", NULL };
+	struct command c;
+
+	snprintf(path, sizeof(path), "/tmp/ugraft-steps-%d", getpid());
+	nsteps = 0;
+	for (unsigned int i = 0; i < 6; i++) {
+		prepare(row, calls_of_load, i);
+		/* Its stack is looked at before each call, which takes time. */
+		if (run_killat(&c, options, row->verb, "--max-pause=2s") != 0)
+			scenario_die("killat -l %s: %s", row->verb, c.output);
+		read_steps(path);
+		if (settle(row, why, sizeof(why)))
+			scenario_die("%s", why);
+	}
+	unlink(path);
+	if (nsteps < 10)
+		scenario_die("%s has %zu steps", row->verb, nsteps);
+	row->old = row->new = 0;
+}
+
+/* A step that is not made in one run may be made in the next, which finds another thing to do. */
+static void until_killed(struct row *row, unsigned long calls_of_load, const struct moment *at)
+{
+	for (unsigned int i = 0; i < 6; i++)
+		if (!trial(row, calls_of_load, at))
+			return;
+}
+
+static void each_step(struct row *row, unsigned long calls_of_load)
+{
+	list_steps(row, calls_of_load);
+	row->calls = nsteps;
+	row->stride = 1;
+	for (size_t i = 0; i < nsteps; i++) {
+		struct moment at = { .n = 1, .step = steps[i].id, .nr = steps[i].nr };
+
+		until_killed(row, calls_of_load, &at);
+		at.n = steps[i].times;
+		if (at.n > 1)
+			(void)trial(row, calls_of_load, &at);
+	}
+}
+
+/* ---- a row of calls ---- */
+
+static void each_call(struct row *row, unsigned long calls_of_load)
+{
+	struct moment at = { .n = 1 + row->calls / 2 };
+	double start = now_s();
+
+	/* The first trial tells what one takes. */
+	(void)trial(row, calls_of_load, &at);
+	row->stride = choose_stride(row, now_s() - start);
+	/* How many calls it takes differs from time to time. */
+	for (at.n = 1 + row->stride / 2; at.n < 4 * row->calls; at.n += row->stride)
+		if (trial(row, calls_of_load, &at) && at.n > row->calls)
+			break;
+}
+
 static void do_row(struct row *row)
 {
-	unsigned long calls_of_load, n;
-	double start;
+	unsigned long calls_of_load;
 
 	start_victim(row);
 	count_row(row, &calls_of_load);
-	/* The first trial tells what one takes. */
-	start = now_s();
-	(void)trial(row, calls_of_load, 1 + row->calls / 2);
-	row->stride = choose_stride(row, now_s() - start);
-	start = now_s();
-	/* How many calls it takes differs from time to time. */
-	for (n = 1 + row->stride / 2; n < 4 * row->calls; n += row->stride)
-		if (trial(row, calls_of_load, n) && n > row->calls)
-			break;
+	if (by_steps)
+		each_step(row, calls_of_load);
+	else
+		each_call(row, calls_of_load);
 	stop_victim();
 }
 
@@ -373,20 +519,23 @@ static void print_row(const struct row *row)
 static bool table(void)
 {
 	static const char *const verbs[] = { "load", "unload", "recover" };
-	static const char *const kinds[] = { "computing", "blocked", "signals", "forking", "storm" };
+	static const char *const kinds[] = { "computing", "blocked", "signals", "forking", "storm",
+					     "unwinding" };
 	static const int threads[] = { 1, 8, 100 };
 	unsigned int nr = 0;
 	bool good = true;
 
-	printf("# | verb | target | threads | calls | each | killed | dead | stopped | traced | mixed | "
-	       "stuck | signals | unsettled | EINTR | settled old/new |\n");
+	printf("# | verb | target | threads | %s | each | killed | dead | stopped | traced | mixed | "
+	       "stuck | signals | unsettled | EINTR | settled old/new |\n",
+	       by_steps ? "steps" : "calls");
 	for (size_t t = 0; t < 3; t++)
-		for (size_t k = 0; k < 5; k++)
+		for (size_t k = 0; k < 6; k++)
 			for (size_t v = 0; v < 3; v++) {
 				struct row row = { .verb = verbs[v], .kind = kinds[k],
 						   .threads = threads[t] };
 
-				if (threads[t] < min_threads || threads[t] > max_threads)
+				if (threads[t] < min_threads || threads[t] > max_threads ||
+				    (only_kind && strcmp(kinds[k], only_kind) != 0))
 					continue;
 				do_row(&row);
 				print_row(&row);
@@ -404,11 +553,15 @@ int main(int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "t:k:n:")) != -1) {
-		if (opt == 't')
+	while ((opt = getopt(argc, argv, "st:k:n:o:")) != -1) {
+		if (opt == 's')
+			by_steps = true;
+		else if (opt == 't')
 			seconds = atof(optarg);
 		else if (opt == 'k')
 			stride = strtoul(optarg, NULL, 10);
+		else if (opt == 'o')
+			only_kind = optarg;
 		else if (opt != 'n' || sscanf(optarg, "%d-%d", &min_threads, &max_threads) != 2)
 			return 2;
 	}

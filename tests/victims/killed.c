@@ -9,6 +9,7 @@
  *	signals		calls f in handlers of queued signals with running numbers
  *	forking		calls f, forks a child that calls f, and waits for it
  *	storm		creates a thread that calls f, and waits for it
+ *	unwinding	calls f, which unwinds its stack, as exceptions and backtraces do
  *
  * With one thread it takes commands in between; with more, the first one does nothing else:
  *
@@ -17,7 +18,7 @@
  *
  * rounds: of what the kind does. class_e: EINTR of calls of class E (docs/stopping.md), worst: of
  * the thread that had most. other: EINTR where there must not be any. wrong: signals lost,
- * invented or out of order. tests/scenarios/protocol_fix.c fits.
+ * invented or out of order; stacks that could not be unwound. tests/scenarios/protocol_fix.c fits.
  */
 #include <errno.h>
 #include <poll.h>
@@ -36,6 +37,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <unwind.h>
 
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
@@ -63,9 +65,33 @@ atomic_ulong mixed;
 static atomic_ulong class_e[THREADS_MAX];
 static __thread unsigned int me;
 static int nthreads, ep;
+static __thread bool in_round;
+
+static void round_unwinding(void);
+
+/* ---- the protocol ---- */
+
+static _Unwind_Reason_Code visit(struct _Unwind_Context *frame, void *found)
+{
+	void *function = _Unwind_FindEnclosingFunction((void *)_Unwind_GetIP(frame));
+
+	*(bool *)found |= function == (void *)(uintptr_t)round_unwinding;
+	return _URC_NO_REASON;
+}
+
+/* Out of f, old or new, to whoever called it. */
+static void unwind(void)
+{
+	bool found = false;
+
+	(void)_Unwind_Backtrace(visit, &found);
+	wrong += !found;
+}
 
 __attribute__((noipa)) void park_here(void)
 {
+	if (in_round)
+		unwind();
 }
 
 __attribute__((noipa)) int g(int x)
@@ -115,6 +141,14 @@ static void compute(void)
 	/* Many threads would leave the controller nothing of two processors. */
 	if (nthreads > 8)
 		nap_ns(5000000);
+}
+
+/* What the stack of each call has to lead back to. */
+__attribute__((noipa)) static void round_unwinding(void)
+{
+	in_round = true;
+	compute();
+	in_round = false;
 }
 
 static void fork_child(void)
@@ -370,7 +404,8 @@ static void (*kind_of(const char *name))(void)
 {
 	return strcmp(name, "computing") == 0 ? compute :
 	       strcmp(name, "forking") == 0 ? fork_child :
-	       strcmp(name, "storm") == 0 ? create_thread : NULL;
+	       strcmp(name, "storm") == 0 ? create_thread :
+	       strcmp(name, "unwinding") == 0 ? round_unwinding : NULL;
 }
 
 static void *work(void *arg)
