@@ -123,12 +123,14 @@ int ug_site_for(struct ug_match *m, size_t i, struct ug_texts *texts, struct ug_
 	const struct ug_patch_func *pf = &m->patch->funcs[i];
 	const struct ug_match_func *mf = &m->funcs[i];
 
+	unsigned int flags = (pf->aliases_ok ? UG_PLAN_ALIASES_OK : 0) |
+			     (pf->clone_ok ? UG_PLAN_CLONE_OK : 0);
+
 	memset(ret, 0, sizeof(*ret));
 	ret->site = ug_registry_usable_site(&m->t->reg, mf->addr, &ret->site_seg);
 	if (ret->site)
 		return 0;
-	return plan_at(m->t, mf->obj, mf->addr, mf->size, pf->old_name,
-		       pf->aliases_ok ? UG_PLAN_ALIASES_OK : 0, texts, ret, err);
+	return plan_at(m->t, mf->obj, mf->addr, mf->size, pf->old_name, flags, texts, ret, err);
 }
 
 void ug_site_fill(struct ug_reg_site *s, const struct ug_site_plan *plan, ug_raddr_t displaced,

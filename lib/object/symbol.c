@@ -216,16 +216,19 @@ const char *ug_symbol_describe(const struct ug_objects *objs, ug_raddr_t addr, c
 static const char *const clone_marks[] = { ".isra.", ".constprop.", ".part.", ".lto_priv.",
 					   ".cold" };
 
-/* Does one of the marks stand at `s`, as a whole word? */
+/* Does the mark stand at `s`, as a whole word? */
+static bool is_mark(const char *s, const char *mark)
+{
+	size_t n = strlen(mark);
+
+	return !strncmp(s, mark, n) && (mark[n - 1] == '.' || !s[n] || s[n] == '.');
+}
+
 static bool at_mark(const char *s)
 {
-	for (size_t i = 0; i < UG_ARRAY_SIZE(clone_marks); i++) {
-		size_t n = strlen(clone_marks[i]);
-
-		if (!strncmp(s, clone_marks[i], n) &&
-		    (clone_marks[i][n - 1] == '.' || !s[n] || s[n] == '.'))
+	for (size_t i = 0; i < UG_ARRAY_SIZE(clone_marks); i++)
+		if (is_mark(s, clone_marks[i]))
 			return true;
-	}
 	return false;
 }
 
@@ -233,6 +236,14 @@ bool ug_symbol_is_clone(const char *name)
 {
 	for (const char *s = strchr(name, '.'); s; s = strchr(s + 1, '.'))
 		if (s != name && at_mark(s))
+			return true;
+	return false;
+}
+
+bool ug_symbol_is_cold(const char *name)
+{
+	for (const char *s = strchr(name, '.'); s; s = strchr(s + 1, '.'))
+		if (s != name && is_mark(s, ".cold"))
 			return true;
 	return false;
 }

@@ -61,6 +61,8 @@ size_t ug_symbol_parts(const struct ug_object *obj, const char *name,
 
 /* Is `name` a clone the compiler made (.isra. .constprop. .part. .lto_priv. .cold)? */
 bool ug_symbol_is_clone(const char *name);
+/* Is it one that is entered at many places (f.cold, f.part.0.cold.1)? */
+bool ug_symbol_is_cold(const char *name);
 
 /*
  * Where the implementation of an IFUNC symbol is: read from a GOT word of any object that a

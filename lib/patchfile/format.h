@@ -60,6 +60,8 @@ struct ug_file_build {
 enum {
 	UG_FILE_FUNC_ALIASES_OK = 1 << 0,
 	UG_FILE_FUNC_ASSUME_ABI = 1 << 1,
+	UG_FILE_FUNC_CLONE = 1 << 2,	/* made by the compiler; its callers were compared */
+	UG_FILE_FUNC_OLD_CODE = 1 << 3,	/* the new body is the old one once more */
 };
 
 struct ug_file_func {

@@ -205,7 +205,8 @@ static int read_func(struct meta *m, struct ug_reader *r, size_t i)
 	struct ug_file_func rec;
 
 	if (!ug_reader_next(r, &rec, sizeof(rec)) || rec.reserved ||
-	    (rec.flags & ~(uint32_t)(UG_FILE_FUNC_ALIASES_OK | UG_FILE_FUNC_ASSUME_ABI)))
+	    (rec.flags & ~(uint32_t)(UG_FILE_FUNC_ALIASES_OK | UG_FILE_FUNC_ASSUME_ABI |
+				     UG_FILE_FUNC_CLONE | UG_FILE_FUNC_OLD_CODE)))
 		return ug_pf_bad(m->err, "function record %zu is malformed", i);
 	f->old_name = str(m, rec.old_name);
 	if (!f->old_name || !f->old_name[0])
@@ -219,6 +220,8 @@ static int read_func(struct meta *m, struct ug_reader *r, size_t i)
 	f->pos = rec.pos;
 	f->aliases_ok = rec.flags & UG_FILE_FUNC_ALIASES_OK;
 	f->assume_abi = rec.flags & UG_FILE_FUNC_ASSUME_ABI;
+	f->clone_ok = rec.flags & UG_FILE_FUNC_CLONE;
+	f->old_code = rec.flags & UG_FILE_FUNC_OLD_CODE;
 	f->npins = rec.npins;
 	m->image->func_symbols[i] = rec.symbol;
 	return take_pins(m, f->old_name, rec.object, rec.first_pin, rec.npins, &f->pins);

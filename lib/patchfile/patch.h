@@ -38,6 +38,9 @@ struct ug_patch_func {
 	unsigned int pos;		/* kernel's sympos: 0 unique, n-th by address */
 	bool aliases_ok;
 	bool assume_abi;		/* built with --assume-abi: noted for plan */
+	bool clone_ok;			/* may be a compiler's clone: who reaches it was compared */
+	bool old_code;			/* the body is a copy of the old one: nothing new calls it,
+					 * but threads in it must be seen (docs/builder.md) */
 	const struct ug_patch_pin *pins;
 	size_t npins;
 	unsigned int section;		/* the new body: section index, offset, size */

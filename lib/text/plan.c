@@ -65,7 +65,10 @@ static int identify(struct ug_text *text, const char *name, uint64_t size, unsig
 		plan->size = fde->end - plan->func;
 	if (plan->size == 0)
 		return ug_err(err, -UG_E_NO_SYMBOL, "the size of the function is not known");
-	if (names.wanted && ug_symbol_is_clone(names.wanted))
+	if (names.wanted && ug_symbol_is_cold(names.wanted))
+		return ug_err(err, -UG_E_CLONE, "%s is a part of a function, not one of its own: patch "
+			      "the function", names.wanted);
+	if (names.wanted && ug_symbol_is_clone(names.wanted) && !(flags & UG_PLAN_CLONE_OK))
 		return ug_err(err, -UG_E_CLONE, "%s is a clone made by the compiler: patch the "
 			      "functions that call it", names.wanted);
 	if (plan->naliases > 0 && !(flags & UG_PLAN_ALIASES_OK))

@@ -58,6 +58,8 @@ struct ug_site_plan {
 
 enum {
 	UG_PLAN_ALIASES_OK = 1 << 0,	/* identical-code folding: the patch names all or does not care */
+	UG_PLAN_CLONE_OK = 1 << 1,	/* .part, .isra, .constprop: the new code has the old one's
+					 * calling convention. Never a .cold part. */
 };
 
 /*

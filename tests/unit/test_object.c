@@ -556,8 +556,10 @@ static void test_clone_names(void **state)
 					      "f.lto_priv.0", "f.cold", "f.cold.2" };
 	static const char *const others[] = { "f", "f.colder", ".cold", "cold", "f.1", "f.partial" };
 
-	for (size_t i = 0; i < UG_ARRAY_SIZE(clones); i++)
+	for (size_t i = 0; i < UG_ARRAY_SIZE(clones); i++) {
 		assert_true(ug_symbol_is_clone(clones[i]));
+		assert_int_equal(ug_symbol_is_cold(clones[i]), strstr(clones[i], ".cold") != NULL);
+	}
 	for (size_t i = 0; i < UG_ARRAY_SIZE(others); i++)
 		assert_false(ug_symbol_is_clone(others[i]));
 }

@@ -186,6 +186,11 @@ static void no_function(void **state)
 	assert_int_equal(ug_text_plan(v.text, 1, 0, NULL, 0, &plan, &err), -UG_E_NO_SYMBOL);
 	assert_int_equal(ug_text_plan(v.text, addr, 0, "f.constprop.0", UG_PLAN_ALIASES_OK, &plan,
 				      &err), -UG_E_CLONE);
+	assert_int_equal(ug_text_plan(v.text, addr, 0, "f.cold", UG_PLAN_ALIASES_OK | UG_PLAN_CLONE_OK,
+				      &plan, &err), -UG_E_CLONE);
+	assert_int_equal(ug_text_plan(v.text, addr, 0, "f.constprop.0",
+				      UG_PLAN_ALIASES_OK | UG_PLAN_CLONE_OK, &plan, &err), 0);
+	ug_site_plan_free(&plan);
 	assert_int_equal(ug_text_plan(v.text, addr, 0, "other", 0, &plan, &err), -UG_E_ALIASED);
 	assert_non_null(strstr(err.message, "leaf_loop"));
 	victim_close(&v);
