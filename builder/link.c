@@ -6,6 +6,7 @@
 #include "builder/link.h"
 #include "builder/needed.h"
 #include "builder/pack.h"
+#include "object/symbol.h"
 
 struct linker {
 	const struct ug_link_in *in;
@@ -62,13 +63,15 @@ static int link_func(struct linker *k, const struct ug_replaced *r, struct ug_pa
 	const struct ug_placed *p = &k->in->placed[r->diff];
 	const struct ug_linked *l = &k->in->linked[p->target];
 	const struct ug_linked_symbol *s = ug_match_symbol(p->diff, l, p->group, r->item);
+	uint32_t flags;
 
 	if (!s)
 		return no_symbol(k, p->target, p->diff->before->items.v[r->item].name);
+	/* All names of the object at that address have the new body. */
+	flags = UG_FILE_FUNC_ALIASES_OK | (p->old ? UG_FILE_FUNC_OLD_CODE : 0) |
+		(ug_symbol_is_clone(s->name) ? UG_FILE_FUNC_CLONE : 0);
 	*ret = (struct ug_pack_func){ .object = object_index(k, p->target), .old_name = s->name,
-				      .pos = ug_linked_position(l, s),
-				      /* All names of the object at that address have the new body. */
-				      .flags = UG_FILE_FUNC_ALIASES_OK,
+				      .pos = ug_linked_position(l, s), .flags = flags,
 				      .symbol = k->x.emit.symbols.v[r->symbol].index,
 				      .pins = make_pin(k, p->target, s), .npins = 1 };
 	return 0;

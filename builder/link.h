@@ -12,6 +12,7 @@ struct ug_placed {			/* a comparison whose object is in a target */
 	const struct ug_diff *diff;
 	size_t target;			/* index into targets->files */
 	uint32_t group;
+	bool old;			/* from ug_diff_open_left() */
 };
 
 struct ug_link_in {

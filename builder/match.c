@@ -114,6 +114,8 @@ static bool tells(const struct ug_diff *d, size_t i, bool any_changed)
 {
 	const struct ug_item *item = &d->before->items.v[i];
 
+	if (d->left[i])
+		return true;
 	if (item->kind != UG_ITEM_FUNC || item->parent != UG_NO_ITEM || item->pair == UG_NO_ITEM)
 		return false;
 	return !any_changed || d->kept[item->pair];

@@ -16,6 +16,7 @@ struct build {
 	struct ug_linked *linked;	/* of each target */
 	struct ug_diff **diffs;		/* of each pair */
 	UG_VEC(struct ug_placed) placed;
+	UG_VEC(struct ug_diff *) lefts;	/* of placed comparisons: ug_diff_open_left() */
 	uint8_t *file;
 	size_t size;
 };
@@ -112,7 +113,7 @@ static int place_in(struct build *b, size_t i, size_t target, struct ug_match *m
 	p = ug_vec_add(&b->placed);
 	if (!p)
 		return ug_err(b->err, -ENOMEM, "out of memory");
-	*p = (struct ug_placed){ b->diffs[i], target, m->group };
+	*p = (struct ug_placed){ .diff = b->diffs[i], .target = target, .group = m->group };
 	rc = ug_report_changes(b->diffs[i], &b->report->changes);
 	if (rc == 0)
 		rc = ug_report_findings(b->diffs[i], &b->report->findings);
@@ -266,6 +267,32 @@ static int place(struct build *b)
 	return rc;
 }
 
+/* What is gone while threads may be in it goes where its object is. */
+static int place_left(struct build *b)
+{
+	for (size_t i = 0, n = b->placed.n; i < n; i++) {
+		struct ug_placed p = b->placed.v[i], *slot;
+		struct ug_diff *old, **keep;
+		int rc = ug_diff_open_left(p.diff, &old, b->err);
+
+		if (rc < 0)
+			return rc;
+		if (!old)
+			continue;
+		keep = ug_vec_add(&b->lefts);
+		if (!keep) {
+			ug_diff_close(old);
+			return ug_err(b->err, -ENOMEM, "out of memory");
+		}
+		*keep = old;
+		slot = ug_vec_add(&b->placed);
+		if (!slot)
+			return ug_err(b->err, -ENOMEM, "out of memory");
+		*slot = (struct ug_placed){ old, p.target, p.group, true };
+	}
+	return 0;
+}
+
 /* ---- the patch ---- */
 
 static int refused(struct build *b)
@@ -322,7 +349,9 @@ static int run(struct build *b)
 	b->report->no_change = b->placed.n == 0;
 	if (b->report->no_change)
 		return 0;
-	rc = make_patch(b);
+	rc = place_left(b);
+	if (rc == 0)
+		rc = make_patch(b);
 	if (rc == 0)
 		rc = refused(b);
 	if (rc == 0)
@@ -351,6 +380,9 @@ int ug_build_objects_into(const struct ug_build_objects_opts *opts, struct ug_pa
 	free(b.diffs);
 	free(b.linked);
 	free(b.file);
+	ug_vec_for_each(&b.lefts, d)
+		ug_diff_close(*d);
+	ug_vec_free(&b.lefts);
 	ug_vec_free(&b.placed);
 	ug_targets_close(&b.targets);
 	return rc;

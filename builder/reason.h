@@ -56,9 +56,9 @@
 	  "Its resolver has run. Patch the implementation it chose.")                              \
 	X(EXCEPTIONS, true, "a changed function handles exceptions",                               \
 	  "Unwinding through new code is not supported yet.")                                      \
-	X(CLONE, true, "a changed clone is reached by a jump",                                     \
-	  "A thread may be in the old clone without its caller on the stack. Mark the function "   \
-	  "the clone was made of noinline and noclone, in both versions.")                         \
+	X(OLD_CODE, false, "a function that is gone was reached by a jump",                        \
+	  "A thread may be in it without its caller on the stack. Its old code goes into the "     \
+	  "patch as a version of its own, so that the transition waits for such a thread.")        \
 	X(RELOCATION, true, "code needs a relocation a patch cannot have",                     \
 	  "Compile the object for the small code model.")                                          \
 	X(CONST_COPIED, false, "a constant has changed; the patched functions have their own copy",\

@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "builder/diff/diff.h"
-#include "object/symbol.h"
 
 #define FIND(d, reason, item, ...)                                                                 \
 	(ug_finding_add(&(d)->findings, UG_REASON_##reason, (item)->file, (item)->line, __VA_ARGS__) ? \
@@ -202,27 +201,14 @@ static int check_variable(struct ug_diff *d, size_t i)
 	return 0;
 }
 
-/* A clone that is gone or was replaced by another, and a tail call of it: see reason CLONE. */
-static int check_tail_calls(struct ug_diff *d)
+/* See left.c. */
+static int check_left(struct ug_diff *d)
 {
-	ug_vec_for_each(&d->before->items, f) {
-		for (size_t i = f->first_insn; f->kind == UG_ITEM_FUNC && i < f->first_insn + f->ninsns; i++) {
-			const struct ug_op *op = &d->before->ops.v[i];
-			const struct ug_item *to;
-			const struct ug_rel *rels;
-			struct ug_place p;
-			size_t n;
+	for (size_t i = 0; i < d->before->items.n; i++) {
+		const struct ug_item *f = &d->before->items.v[i];
 
-			ug_dobj_rels(d->before, f->section, op->off, op->off + op->len, &rels, &n);
-			if (n != 1 || (op->kind != UG_INSN_JMP && op->kind != UG_INSN_JCC))
-				continue;
-			p = ug_dobj_place(d->before, rels, op->off + op->len, 0);
-			to = p.item == UG_NO_ITEM ? NULL : &d->before->items.v[p.item];
-			if (!to || to->kind != UG_ITEM_FUNC || to->pair != UG_NO_ITEM || p.off ||
-			    to->parent != UG_NO_ITEM || !ug_symbol_is_clone(to->name))
-				continue;
-			return FIND(d, CLONE, f, "%s jumps to %s", f->name, to->name);
-		}
+		if (d->left[i] && FIND(d, OLD_CODE, f, "%s", f->name) < 0)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -324,6 +310,6 @@ int ug_diff_checks(struct ug_diff *d)
 	if (rc == 0)
 		rc = check_kept(d);
 	if (rc == 0)
-		rc = check_tail_calls(d);
+		rc = check_left(d);
 	return rc < 0 ? rc : check_variables(d);
 }

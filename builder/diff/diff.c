@@ -4,7 +4,6 @@
 
 #include "builder/diff/correlate.h"
 #include "builder/diff/diff.h"
-#include "object/symbol.h"
 
 const char *ug_diff_verdict_name(enum ug_diff_verdict v)
 {
@@ -123,38 +122,6 @@ static int compare_functions(struct ug_diff *d)
 	return rc;
 }
 
-/*
- * A clone the compiler made cannot be redirected: its entry has an ABI of its own, which only its
- * callers know. A changed one counts as another function, and its callers, all in this file, as
- * changed.
- */
-static bool separate_clones(struct ug_diff *d)
-{
-	bool any = false;
-
-	ug_vec_for_each(&d->changes, c) {
-		if (c->verdict != UG_DIFF_CHANGED || !ug_symbol_is_clone(c->name))
-			continue;
-		d->before->items.v[c->before].pair = UG_NO_ITEM;
-		d->after->items.v[c->after].pair = UG_NO_ITEM;
-		any = true;
-	}
-	return any;
-}
-
-static int compare_until_stable(struct ug_diff *d)
-{
-	int rc;
-
-	do {
-		d->changes.n = 0;
-		d->ncompared = 0;
-		memset(d->cmp.memo, 0, d->before->items.n * sizeof(*d->cmp.memo));
-		rc = compare_functions(d);
-	} while (rc == 0 && separate_clones(d));
-	return rc;
-}
-
 /* ---- data ---- */
 
 static bool has_relocations(const struct ug_dobj *o, const struct ug_item *item)
@@ -259,28 +226,37 @@ static void keep_referred(struct ug_diff *d, size_t i, size_t *todo, size_t *n)
 	}
 }
 
-static int find_kept(struct ug_diff *d)
+int ug_diff_keep(struct ug_diff *d)
 {
 	size_t *todo = calloc(d->after->items.n + 1, sizeof(*todo));
 	size_t n = 0;
 
-	d->kept = calloc(d->after->items.n + 1, sizeof(*d->kept));
-	if (!todo || !d->kept) {
-		free(todo);
+	if (!todo)
 		return -ENOMEM;
-	}
-	ug_vec_for_each(&d->changes, c) {
-		if (c->kind == UG_ITEM_FUNC && c->verdict == UG_DIFF_CHANGED)
-			keep(d, c->after, todo, &n);
-		/* A new global function may be what another object's changed code calls. */
-		if (c->kind == UG_ITEM_FUNC && c->verdict == UG_DIFF_NEW &&
-		    d->after->items.v[c->after].bind != STB_LOCAL)
-			keep(d, c->after, todo, &n);
+	for (size_t i = 0; i < d->after->items.n; i++) {
+		if (d->kept[i])
+			todo[n++] = i;
 	}
 	while (n)
 		keep_referred(d, todo[--n], todo, &n);
 	free(todo);
 	return 0;
+}
+
+static int find_kept(struct ug_diff *d)
+{
+	d->kept = calloc(d->after->items.n + 1, sizeof(*d->kept));
+	if (!d->kept)
+		return -ENOMEM;
+	ug_vec_for_each(&d->changes, c) {
+		if (c->kind == UG_ITEM_FUNC && c->verdict == UG_DIFF_CHANGED)
+			d->kept[c->after] = true;
+		/* A new global function may be what another object's changed code calls. */
+		if (c->kind == UG_ITEM_FUNC && c->verdict == UG_DIFF_NEW &&
+		    d->after->items.v[c->after].bind != STB_LOCAL)
+			d->kept[c->after] = true;
+	}
+	return ug_diff_keep(d);
 }
 
 static int compare_changes(const void *pa, const void *pb)
@@ -304,11 +280,13 @@ static int run(struct ug_diff *d, const struct ug_diff_opts *opts, struct ug_err
 	d->cmp.before = d->before;
 	d->cmp.after = d->after;
 	d->cmp.memo = calloc(d->before->items.n + 1, sizeof(*d->cmp.memo));
-	rc = d->cmp.memo ? compare_until_stable(d) : -ENOMEM;
+	rc = d->cmp.memo ? compare_functions(d) : -ENOMEM;
 	if (rc == 0)
 		rc = compare_data(d);
 	if (rc == 0)
 		rc = find_kept(d);
+	if (rc == 0)
+		rc = ug_diff_find_left(d);
 	if (rc == 0)
 		rc = ug_diff_types(d, opts);
 	if (rc == 0)
@@ -349,6 +327,7 @@ void ug_diff_close(struct ug_diff *d)
 	ug_vec_free(&d->changes);
 	ug_vec_free(&d->findings);
 	free(d->kept);
+	free(d->left);
 	free(d);
 }
 

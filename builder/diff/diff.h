@@ -9,6 +9,7 @@
  *	compare.c	are two items the same?
  *	types.c		structures and enumerations
  *	diff.c		verdicts, findings, and what is kept
+ *	left.c		functions that are gone while threads may be in them
  */
 #ifndef UG_BUILDER_DIFF_DIFF_H
 #define UG_BUILDER_DIFF_DIFF_H
@@ -40,6 +41,7 @@ struct ug_diff {
 	UG_VEC(struct ug_change) changes;	/* functions first, each kind by name */
 	ug_finding_vec findings;
 	bool *kept;			/* items of `after` that become part of the patch */
+	bool *left;			/* functions of `before` that are gone, and were jumped to */
 	size_t ncompared;		/* functions */
 };
 
@@ -54,6 +56,11 @@ void ug_diff_close(struct ug_diff *d);
 
 /* Is there code that must be replaced? (When not, findings may still refuse.) */
 bool ug_diff_changes_code(const struct ug_diff *d);
+/*
+ * The functions `d->left` as a comparison of `before` with itself: they replace themselves, and
+ * nothing else changes. *ret NULL: there are none.
+ */
+int ug_diff_open_left(const struct ug_diff *d, struct ug_diff **ret, struct ug_error *err) ug_must_check;
 /* Does something in it forbid a patch? The first such finding, or NULL. */
 const struct ug_finding *ug_diff_refused(const struct ug_diff *d);
 
@@ -62,6 +69,11 @@ const char *ug_kind_name(enum ug_item_kind k);
 
 /* types.c */
 int ug_diff_types(struct ug_diff *d, const struct ug_diff_opts *opts) ug_must_check;
+
+/* left.c: fills d->left. */
+int ug_diff_find_left(struct ug_diff *d) ug_must_check;
+/* diff.c: with the items marked in d->kept whatever they need. */
+int ug_diff_keep(struct ug_diff *d) ug_must_check;
 
 /* checks.c: what cannot be seen item by item. */
 int ug_diff_checks(struct ug_diff *d) ug_must_check;

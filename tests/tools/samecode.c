@@ -21,6 +21,7 @@
 
 #include "builder/code.h"
 #include "builder/diff/compare.h"
+#include "patchfile/format.h"
 #include "rebuilt.h"
 
 #define DEPTH_MAX 8
@@ -265,6 +266,24 @@ static enum verdict compare_function(struct proof *p, const struct ug_item *f)
 	return best;
 }
 
+/* What is gone in the rebuilt program, and in the patch as it was: docs/builder.md. */
+static bool is_old_code(const struct proof *p, size_t item)
+{
+	const struct ug_objfile *f = &p->o->file;
+	const Elf64_Shdr *sh = &f->sh[ug_objfile_section(f, UG_FILE_SEC_FUNCS)];
+
+	if (p->o->items.v[item].parent != UG_NO_ITEM)
+		item = p->o->items.v[item].parent;
+	for (uint64_t at = 0; at + sizeof(struct ug_file_func) <= sh->sh_size; at += sizeof(struct ug_file_func)) {
+		struct ug_file_func rec;
+
+		memcpy(&rec, f->r.data + sh->sh_offset + at, sizeof(rec));
+		if (rec.symbol < f->nsyms && p->o->sym_item[rec.symbol] == item)
+			return rec.flags & UG_FILE_FUNC_OLD_CODE;
+	}
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	struct proof p = { .r.fd = -1 };
@@ -279,7 +298,7 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		rc = rebuilt_open(&p.r, argv[2], argv[3], &err);
 	for (size_t i = 0; rc == 0 && i < p.o->items.n; i++) {
-		if (p.o->items.v[i].kind == UG_ITEM_FUNC)
+		if (p.o->items.v[i].kind == UG_ITEM_FUNC && !is_old_code(&p, i))
 			status |= compare_function(&p, &p.o->items.v[i]) == DIFFERENT;
 	}
 	if (rc < 0)
