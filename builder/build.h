@@ -108,6 +108,10 @@ struct ug_note {
 	char text[256];
 };
 
+struct ug_build_times {			/* seconds; the build itself, and what we add to it */
+	double build, copy, readers, compile, link;
+};
+
 struct ug_patch_report {
 	bool stopped;			/* after the stage that was asked for: no patch was written */
 	bool no_change;			/* for these targets: no patch was written */
@@ -117,6 +121,7 @@ struct ug_patch_report {
 	ug_change_vec changes;	/* of all objects */
 	ug_finding_vec findings;
 	UG_VEC(struct ug_note) notes;	/* "lua.o: not in the target" */
+	struct ug_build_times times;	/* of ug_build_tree */
 };
 
 /*
@@ -147,6 +152,7 @@ struct ug_build_tree_opts {
 	const char *const *ignore;	/* files of the diff that no compile reads, by their name */
 	size_t nignore;
 	const char *const *command;	/* the build, run in the copy; ends with NULL */
+	const char *database;		/* instead: how it was compiled, a compile_commands.json */
 	const char *wrapper;		/* the program that calls ug_build_wrapper() first of all */
 	const char *const *targets;
 	size_t ntargets;

@@ -9,11 +9,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/vec.h"
+#include "builder/capture/capture.h"
 #include "builder/compile.h"
 
 extern char **environ;
@@ -161,17 +161,6 @@ static int spawn(char **argv, int out, pid_t *ret)
 	return rc;
 }
 
-static int wait_for(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 /* The first line that speaks of an error, else the first line. */
 static int compile_failed(const char *output, int status, struct ug_error *err)
 {
@@ -190,7 +179,7 @@ static int compile_failed(const char *output, int status, struct ug_error *err)
 
 static int run(char **argv, char *output, size_t size, struct ug_error *err)
 {
-	int fds[2], rc;
+	int fds[2], rc, status;
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -205,10 +194,10 @@ static int run(char **argv, char *output, size_t size, struct ug_error *err)
 	}
 	drain(fds[0], output, size);
 	close(fds[0]);
-	rc = wait_for(pid);
+	rc = ug_sandbox_wait(pid, &status, err);
 	if (rc < 0)
-		return ug_err(err, -UG_E_COMPILE, "the compiler's exit status is lost");
-	return rc ? compile_failed(output, rc, err) : 0;
+		return rc;
+	return status ? compile_failed(output, status, err) : 0;
 }
 
 int ug_compile_run(const struct ug_compile *job, char *output, size_t size, struct ug_error *err)

@@ -63,6 +63,7 @@ struct cli {
 	size_t nlayout_ok;
 	const char *explain;
 	const char *src;
+	const char *database;		/* compile_commands.json */
 	const char *deb, *cache, *work;
 	int from, to;			/* stages of a build; 0: all */
 	const char **diffs, **ignore;

@@ -153,6 +153,12 @@ static bool set_src(struct cli *cli, const char *arg)
 	return *arg;
 }
 
+static bool set_database(struct cli *cli, const char *arg)
+{
+	cli->database = arg;
+	return *arg;
+}
+
 static bool set_diff(struct cli *cli, const char *arg)
 {
 	append(&cli->diffs, &cli->ndiffs, arg);
@@ -298,6 +304,9 @@ const struct option_def option_defs[] = {
 	  "trust that direct callers expect nothing beyond the ABI", NULL, set_assume_abi },
 	{ "src", 0, "DIR", false, TAKES_BUILD,
 	  "the source tree of the program; its build command follows '--'", NULL, set_src },
+	{ "compile-commands", 0, "FILE", false, TAKES_BUILD,
+	  "instead of a build command: a compile_commands.json that says how it was compiled", NULL,
+	  set_database },
 	{ "diff", 0, "FILE", false, TAKES_BUILD,
 	  "the change, as a unified diff of the tree; may be repeated", NULL, set_diff },
 	{ "ignore", 0, "FILE", false, TAKES_BUILD,

@@ -175,6 +175,27 @@ static char *patch_name(const struct cli *cli, const char *output)
 	return name;
 }
 
+static double seconds_added(const struct ug_build_times *t)
+{
+	return t->copy + t->readers + t->compile + t->link;
+}
+
+/* "built in 61.0 s; ugraft added 2.1 s (3 %): ..." */
+static void print_times(const struct ug_build_times *t)
+{
+	double added = seconds_added(t);
+
+	if (added <= 0)
+		return;
+	if (t->build > 0)
+		printf("built in %.1f s; ugraft added %.1f s (%.0f %%)", t->build, added,
+		       100 * added / t->build);
+	else
+		printf("ugraft took %.1f s", added);
+	printf(": copy %.1f, who reads what %.1f, compile before and after %.1f, compare and link %.1f\n",
+	       t->copy, t->readers, t->compile, t->link);
+}
+
 static void print_patch(const struct cli *cli, const char *output, const struct ug_patch_report *r,
 			bool failed)
 {
@@ -195,8 +216,23 @@ static void print_patch(const struct cli *cli, const char *output, const struct 
 	else if (!failed)
 		printf("%s: patch '%s', %s%s\n", file, r->name, text_count(r->functions, "function"),
 		       r->pins_memory ? "; stays mapped after unload, an address escapes" : "");
+	if (!failed && !r->stopped)
+		print_times(&r->times);
 	fflush(stdout);
 	print_findings(cli, r->findings.v, r->findings.n);
+}
+
+static json_t *times_json(const struct ug_build_times *t)
+{
+	json_t *o = json_object();
+
+	json_object_set_new(o, "build", json_real(t->build));
+	json_object_set_new(o, "copy", json_real(t->copy));
+	json_object_set_new(o, "readers", json_real(t->readers));
+	json_object_set_new(o, "compile", json_real(t->compile));
+	json_object_set_new(o, "link", json_real(t->link));
+	json_object_set_new(o, "added", json_real(seconds_added(t)));
+	return o;
 }
 
 static void print_patch_json(const struct cli *cli, const char *output, const struct ug_patch_report *r,
@@ -221,6 +257,7 @@ static void print_patch_json(const struct cli *cli, const char *output, const st
 	json_object_set_new(root, "changes", changes_json(r->changes.v, r->changes.n));
 	json_object_set_new(root, "findings", findings_json(r->findings.v, r->findings.n));
 	json_object_set_new(root, "notes", notes);
+	json_object_set_new(root, "seconds", times_json(&r->times));
 	json_object_set_new(root, "exit", json_integer(err ? error_exit(err) : UG_EXIT_OK));
 	print_document(cli, root);
 }
@@ -272,8 +309,10 @@ static int check_tree(const struct cli *cli, struct ug_error *err)
 		return usage_error(err, "--diff FILE is missing: the change");
 	if (!cli->ntargets && !cli->deb && patch)
 		return usage_error(err, "--target FILE is missing: the executable or library that runs");
-	if (!cli->nargs && !cli->deb && cli->from < UG_STAGE_PATCH)
+	if (!cli->nargs && !cli->deb && !cli->database && cli->from < UG_STAGE_PATCH)
 		return usage_error(err, "the build command is missing, as in: -- make -j2");
+	if (cli->database && (cli->nargs || cli->deb))
+		return usage_error(err, "--compile-commands builds nothing: it goes without a build command");
 	if (cli->nargs && cli->deb)
 		return usage_error(err, "--deb builds as Debian does: no build command");
 	if (cli->from > UG_STAGE_COPY && !cli->work)
@@ -322,7 +361,7 @@ static int build_tree(struct cli *cli)
 	name = patch_name(cli, output);
 	return build_with(cli, &(struct ug_build_tree_opts){
 		.src = cli->src, .diffs = cli->diffs, .ndiffs = cli->ndiffs, .ignore = cli->ignore,
-		.nignore = cli->nignore, .command = (const char *const *)cli->args,
+		.nignore = cli->nignore, .command = (const char *const *)cli->args, .database = cli->database,
 		.wrapper = cli->deb ? recorder : self ? self : "/proc/self/exe",
 		.targets = cli->targets, .ntargets = cli->ntargets, .debug = cli->debug,
 		.output = output, .name = name, .description = cli->description, .cves = cli->cves,

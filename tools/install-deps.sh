@@ -11,7 +11,7 @@ set -euo pipefail
 build="meson ninja-build pkg-config gcc libc6-dev binutils libelf-dev libdw-dev liblzma-dev
 	libzydis-dev libjansson-dev libsmartcols-dev libcmocka-dev"
 demo="$build redis-server redis-tools"
-tests="$demo clang g++ patch musl-tools nginx-light memcached haproxy postgresql-15 wrk strace gdb valgrind python3-minimal
+tests="$demo clang g++ patch ccache cmake autoconf automake libtool musl-tools nginx-light memcached haproxy postgresql-15 wrk strace gdb valgrind python3-minimal
 	universal-ctags shellcheck procps util-linux man-db spin"
 bench="$build redis-server nginx-light mariadb-server-core"
 

@@ -9,9 +9,13 @@
  * another system, with the tree at any path.
  *
  *	wrapper.c	the compiler wrapper; recorder.c: as a static program
+ *	strings.c	lists of strings; response files
  *	record.c	the directory of wrappers, and the log they write
+ *	database.c	a compile_commands.json instead of that log
  *	sandbox.c	the copy, the namespace, running programs in it
  *	jobs.c		the log becomes a list of compiles
+ *	replay.c	what they read; compiling again
+ *	readers.c	which of them read what the diff changes
  *	source.c	the diff: which files, applied to copies of them
  *	neutral.c	a changed file with the old line numbers
  *	stages.c	how far a working directory is
@@ -29,11 +33,7 @@
 #include "base/error.h"
 #include "base/vec.h"
 #include "builder/build.h"
-
-typedef UG_VEC(char *) ug_string_vec;	/* owned */
-
-bool ug_strings_add(ug_string_vec *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void ug_strings_free(ug_string_vec *v);
+#include "builder/capture/strings.h"
 
 /* ---- sandbox.c ---- */
 
@@ -83,23 +83,37 @@ char *ug_sandbox_host(const struct ug_sandbox *s, const char *cwd, const char *p
 
 /* ---- record.c ---- */
 
-/* Make the directory of wrappers and put it into env ("PATH=...", ...). */
-int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, ug_string_vec *env,
-		      struct ug_error *err) ug_must_check;
-/* The n-th string of a record: cwd, compiler, its arguments. */
+/*
+ * Make the directory of wrappers and put it into env ("PATH=...", ..., NULL). *ret_command: the
+ * build command, with compilers that it names by their path replaced by their wrappers; ends with
+ * NULL. Both are freed with ug_strings_free(), without the NULL.
+ */
+int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, const char *const *command,
+		      ug_string_vec *env, ug_string_vec *ret_command, struct ug_error *err) ug_must_check;
+
 struct ug_record {
-	ug_string_vec strings;
+	ug_string_vec strings;		/* cwd, compiler, its arguments */
+	ug_string_vec env;		/* "NAME=value"; "NAME": not set */
+	char *deps;			/* host path of the file with what it read; NULL: none */
 };
 typedef UG_VEC(struct ug_record) ug_record_vec;
 int ug_record_read(const struct ug_sandbox *s, ug_record_vec *ret, struct ug_error *err) ug_must_check;
 void ug_records_free(ug_record_vec *v);
 
+/* ---- database.c ---- */
+
+/* From a compile_commands.json; src: the directory its paths mean, which is the sandbox's tree. */
+int ug_database_read(const struct ug_sandbox *s, const char *path, const char *src, ug_record_vec *ret,
+		     struct ug_error *err) ug_must_check;
+
 /* ---- jobs.c ---- */
 
 struct ug_job {				/* one source to one object */
 	char *cwd, *compiler, *source, *object;
+	char *deps;			/* as in its record */
 	ug_string_vec args;		/* without source, output and dependency options */
-	ug_string_vec reads;		/* host paths of all files it read */
+	ug_string_vec env;
+	ug_string_vec reads;		/* all files it read, source first, as the build sees them */
 };
 
 typedef UG_VEC(struct ug_job) ug_job_vec;
@@ -107,12 +121,20 @@ typedef UG_VEC(struct ug_job) ug_job_vec;
 int ug_jobs_make(const ug_record_vec *records, const struct ug_sandbox *s, ug_job_vec *ret,
 		 struct ug_error *err) ug_must_check;
 void ug_jobs_free(ug_job_vec *v);
-/* Fill the reads of these by asking their compilers, several at a time. */
-int ug_jobs_find_reads(const struct ug_sandbox *s, struct ug_job *const *jobs, size_t n,
+
+/* ---- replay.c ---- */
+
+/* Fill the reads of all. *ret_asked: of how many the build has not recorded it. */
+int ug_jobs_find_reads(const struct ug_sandbox *s, ug_job_vec *jobs, size_t *ret_asked,
 		       struct ug_error *err) ug_must_check;
-/* Compile it again, with a section for each function and variable, to `object`. */
-int ug_job_replay(const struct ug_sandbox *s, const struct ug_job *job, const char *object,
-		  struct ug_error *err) ug_must_check;
+/*
+ * Compile them again, with a section for each function and variable, to ug_replay_object(s, i,
+ * which). find_reads: fill their reads anew.
+ */
+int ug_jobs_replay(const struct ug_sandbox *s, struct ug_job *const *jobs, size_t n, const char *which,
+		   bool find_reads, struct ug_error *err) ug_must_check;
+/* malloc'ed; NULL without memory. */
+char *ug_replay_object(const struct ug_sandbox *s, size_t i, const char *which);
 
 /* ---- source.c ---- */
 
@@ -131,8 +153,26 @@ int ug_sources_make(const struct ug_sandbox *s, const char *const *diffs, size_t
 		    ug_source_vec *ret, struct ug_error *err) ug_must_check;
 void ug_sources_free(ug_source_vec *v);
 
-/* The whole of a file, terminated; NULL: cannot be read. */
-char *ug_load_text(const char *path, size_t *ret_len);
+/* ---- readers.c ---- */
+
+struct ug_text_place {			/* where text that changes is, in the built tree */
+	char *path;			/* on the host */
+	size_t file;			/* of the diff */
+};
+
+struct ug_readers {
+	UG_VEC(struct ug_text_place) places;
+	UG_VEC(size_t) affected;	/* jobs */
+	ug_string_vec headers;		/* precompiled ones these could read, on the host */
+};
+
+/* Which jobs read what the diff changes, and where; sets is_read. Reads must be known. */
+int ug_readers_find(const struct ug_sandbox *s, const ug_job_vec *jobs, ug_source_vec *files,
+		    struct ug_readers *ret, struct ug_error *err) ug_must_check;
+/* Set is_read of the files these jobs read. */
+int ug_readers_mark(const struct ug_sandbox *s, struct ug_job *const *jobs, size_t n,
+		    ug_source_vec *files, struct ug_error *err) ug_must_check;
+void ug_readers_free(struct ug_readers *r);
 
 /* ---- stages.c ---- */
 

@@ -44,7 +44,8 @@ static int link_all(const struct ug_sandbox *s, const char *dir, const char *wra
 		    struct ug_error *err)
 {
 	static const char pattern[] =
-		"^([a-z0-9_]+-linux-gnu-)?(gcc|g\\+\\+|cc|c\\+\\+|clang|clang\\+\\+|c89|c99)(-[0-9.]+)?$";
+		"^(([a-z0-9_]+-linux-gnu-)?(gcc|g\\+\\+|cc|c\\+\\+|clang|clang\\+\\+|c89|c99)(-[0-9.]+)?|"
+		"ccache|sccache|distcc|icecc)$";
 	const char *path = ug_sandbox_search(s);
 	regex_t re;
 	int rc = 0;
@@ -63,14 +64,55 @@ static int link_all(const struct ug_sandbox *s, const char *dir, const char *wra
 	return rc < 0 ? ug_err(err, rc, "cannot make the compiler wrappers in %s", dir) : 0;
 }
 
-/* CC=/usr/bin/gcc would go past PATH. A chroot has an environment of its own. */
-static bool add_cc(const struct ug_sandbox *s, ug_string_vec *env, const char *name, const char *dir)
+/* "/usr/bin/gcc" of "CC=/usr/bin/gcc", where there is a wrapper of that name: its name. */
+static const char *compiler_in(const char *assignment, const char *dir)
 {
-	const char *value = getenv(name);
+	const char *value = strchr(assignment, '=');
+	char path[PATH_MAX];
 
-	if (s->root || !value || value[0] != '/' || strchr(value, ' '))
-		return true;
-	return ug_strings_add(env, "%s=%s%s", name, dir, strrchr(value, '/'));
+	if (!value || value[1] != '/' || strpbrk(value, " \t"))
+		return NULL;
+	snprintf(path, sizeof(path), "%s%s", dir, strrchr(value, '/'));
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? strrchr(value, '/') : NULL;
+}
+
+/* CC=/usr/bin/gcc would go past PATH. */
+static bool add_redirected(ug_string_vec *v, const char *word, const char *dir)
+{
+	const char *name = word[0] != '/' ? compiler_in(word, dir) : NULL;
+
+	return name ? ug_strings_add(v, "%.*s%s%s", (int)(strchr(word, '=') + 1 - word), word, dir, name) :
+	       ug_strings_add(v, "%s", word);
+}
+
+/* A chroot has an environment of its own. */
+static bool add_compilers(const struct ug_sandbox *s, ug_string_vec *env, const char *dir)
+{
+	static const char *const names[] = { "CC", "CXX" };
+
+	for (size_t i = 0; i < 2 && !s->root; i++) {
+		const char *value = getenv(names[i]);
+		ug_autofree char *word = NULL;
+
+		if (!value)
+			continue;
+		if (asprintf(&word, "%s=%s", names[i], value) < 0) {
+			word = NULL;
+			return false;
+		}
+		if (!add_redirected(env, word, dir))
+			return false;
+	}
+	return true;
+}
+
+/* ccache answers with objects it has; a compile that is not made is not recorded. */
+static bool add_environment(const struct ug_sandbox *s, ug_string_vec *env, const char *dir, const char *log)
+{
+	return ug_strings_add(env, "PATH=%s:%s", dir, ug_sandbox_search(s)) &&
+	       ug_strings_add(env, UG_RECORD_LOG "=%s", log) &&
+	       ug_strings_add(env, UG_RECORD_DIR "=%s", dir) &&
+	       ug_strings_add(env, "CCACHE_DISABLE=1") && add_compilers(s, env, dir) && ug_vec_add(env);
 }
 
 /* The program the wrappers link to, as the build sees it. */
@@ -91,56 +133,93 @@ static int place_wrapper(const struct ug_sandbox *s, const char *wrapper, char *
 	return status ? ug_err(err, -EIO, "cannot copy %s", wrapper) : 0;
 }
 
-int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, ug_string_vec *env,
-		      struct ug_error *err)
+/* Empty log, empty directory beside it for what compiles read, directory for the wrappers. */
+static int make_places(const struct ug_sandbox *s, const char *log, const char *dir, struct ug_error *err)
+{
+	char deps[PATH_MAX + sizeof(UG_RECORD_DEPS)];
+	const char *argv[] = { "rm", "-rf", deps, NULL };
+	struct ug_sandbox bare = { .path = s->work };
+	int fd, rc, status;
+
+	snprintf(deps, sizeof(deps), "%s" UG_RECORD_DEPS, log);
+	rc = ug_sandbox_run(&bare, &(struct ug_run){ .argv = argv }, &status, err);
+	if (rc < 0)
+		return rc;
+	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || close(fd) < 0 || mkdir(deps, 0700) < 0 || (mkdir(dir, 0700) < 0 && errno != EEXIST))
+		return ug_err_errno(err, "cannot create %s", dir);
+	return 0;
+}
+
+int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, const char *const *command,
+		      ug_string_vec *env, ug_string_vec *ret_command, struct ug_error *err)
 {
 	char dir[PATH_MAX], log[PATH_MAX], program[PATH_MAX];
-	int fd, rc;
+	bool ok = true;
+	int rc;
 
 	snprintf(dir, sizeof(dir), "%s/bin", s->work);
 	snprintf(log, sizeof(log), "%s/log", s->work);
-	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || close(fd) < 0 || (mkdir(dir, 0700) < 0 && errno != EEXIST))
-		return ug_err_errno(err, "cannot create %s", dir);
-	rc = place_wrapper(s, wrapper, program, sizeof(program), err);
+	rc = make_places(s, log, dir, err);
+	if (rc == 0)
+		rc = place_wrapper(s, wrapper, program, sizeof(program), err);
 	if (rc == 0)
 		rc = link_all(s, dir, program, err);
 	if (rc < 0)
 		return rc;
-	if (!ug_strings_add(env, "PATH=%s:%s", dir, ug_sandbox_search(s)) ||
-	    !ug_strings_add(env, UG_RECORD_LOG "=%s", log) ||
-	    !ug_strings_add(env, UG_RECORD_DIR "=%s", dir) ||
-	    !add_cc(s, env, "CC", dir) || !add_cc(s, env, "CXX", dir) || !ug_vec_add(env))
+	for (; *command && ok; command++)
+		ok = add_redirected(ret_command, *command, dir);
+	if (!ok || !ug_vec_add(ret_command) || !add_environment(s, env, dir, log))
 		return ug_err(err, -ENOMEM, "out of memory");
 	return 0;
 }
 
 /* ---- the log ---- */
 
+/* The next string of a record that ends at `end`; NULL: malformed. */
+static const char *next_string(struct ug_reader *r, uint64_t end)
+{
+	const char *str = r->pos < end ? ug_reader_str(r, r->pos) : NULL;
+
+	if (str)
+		r->pos += strlen(str) + 1;
+	return str && r->pos <= end ? str : NULL;
+}
+
+static int read_strings(struct ug_reader *r, uint64_t end, uint32_t n, ug_string_vec *ret)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const char *str = next_string(r, end);
+
+		if (!str)
+			return -EIO;
+		if (!ug_strings_add(ret, "%s", str))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 static int read_record(struct ug_reader *r, ug_record_vec *v)
 {
+	struct ug_record_head head;
 	struct ug_record *rec;
-	uint32_t head[2];
-	uint64_t at, end;
+	const char *deps;
+	uint64_t end;
+	int rc;
 
-	if (!ug_reader_next(r, head, sizeof(head)) || !ug_reader_check(r, r->pos, head[1]))
+	if (!ug_reader_next(r, &head, sizeof(head)) || !ug_reader_check(r, r->pos, head.size))
 		return -EIO;
 	rec = ug_vec_add(v);
 	if (!rec)
 		return -ENOMEM;
-	at = r->pos;
-	end = at + head[1];
-	for (uint32_t i = 0; i < head[0] && at < end; i++) {
-		const char *str = ug_reader_str(r, at);
-
-		if (!str)
-			return -EIO;
-		if (!ug_strings_add(&rec->strings, "%s", str))
-			return -ENOMEM;
-		at += strlen(str) + 1;
-	}
-	r->pos = end;
-	return 0;
+	end = r->pos + head.size;
+	rc = read_strings(r, end, 1, &rec->strings);
+	deps = rc == 0 ? next_string(r, end) : NULL;
+	if (!deps)
+		return rc < 0 ? rc : -EIO;
+	rec->deps = deps[0] ? strdup(deps) : NULL;
+	rc = deps[0] && !rec->deps ? -ENOMEM : read_strings(r, end, head.args + 1, &rec->strings);
+	return rc < 0 ? rc : read_strings(r, end, head.env, &rec->env);
 }
 
 int ug_record_read(const struct ug_sandbox *s, ug_record_vec *ret, struct ug_error *err)
@@ -166,7 +245,10 @@ int ug_record_read(const struct ug_sandbox *s, ug_record_vec *ret, struct ug_err
 
 void ug_records_free(ug_record_vec *v)
 {
-	ug_vec_for_each(v, r)
+	ug_vec_for_each(v, r) {
 		ug_strings_free(&r->strings);
+		ug_strings_free(&r->env);
+		free(r->deps);
+	}
 	ug_vec_free(v);
 }

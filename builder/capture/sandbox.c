@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -14,30 +13,6 @@
 #include "builder/capture/capture.h"
 
 #define UG_CHROOT_SEARCH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-bool ug_strings_add(ug_string_vec *v, const char *fmt, ...)
-{
-	char **slot = ug_vec_add(v);
-	va_list ap;
-	int n;
-
-	if (!slot)
-		return false;
-	va_start(ap, fmt);
-	n = vasprintf(slot, fmt, ap);
-	va_end(ap);
-	if (n >= 0)
-		return true;
-	v->n--;
-	return false;
-}
-
-void ug_strings_free(ug_string_vec *v)
-{
-	ug_vec_for_each(v, s)
-		free(*s);
-	ug_vec_free(v);
-}
 
 /* ---- in the child ---- */
 
@@ -304,14 +279,53 @@ void ug_sandbox_close(struct ug_sandbox *s)
 	free(s->root);
 }
 
+/* Without "." and "..", by their text alone. */
+static char *normal(const char *path)
+{
+	char *out = malloc(strlen(path) + 2), *end = out;
+
+	for (const char *p = path; out && *p;) {
+		size_t n;
+
+		p += strspn(p, "/");
+		n = strcspn(p, "/");
+		if (n == 2 && !strncmp(p, "..", 2)) {
+			while (end > out && *--end != '/')
+				;
+		} else if (n && !(n == 1 && *p == '.')) {
+			*end++ = '/';
+			memcpy(end, p, n);
+			end += n;
+		}
+		p += n;
+	}
+	if (out)
+		*end = 0;
+	return out;
+}
+
+static bool is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return !strncmp(path, dir, n) && (path[n] == '/' || !path[n]);
+}
+
 /* The host's path of an absolute one; malloc'ed. */
 static char *map_path(const struct ug_sandbox *s, const char *seen)
 {
+	ug_autofree char *plain = NULL;
 	size_t n = strlen(s->path);
 	char *host;
 	int rc;
 
-	if (!strncmp(seen, s->path, n) && (seen[n] == '/' || !seen[n]))
+	/* "/builds/x/../../src/a.c": it is in the tree although it does not begin so. */
+	if (!is_below(seen, s->path) && strstr(seen, "..")) {
+		plain = normal(seen);
+		if (plain && is_below(plain, s->path))
+			seen = plain;
+	}
+	if (is_below(seen, s->path))
 		rc = asprintf(&host, "%s%s", s->tree, seen + n);
 	else if (s->root && strncmp(seen, s->work, strlen(s->work)))
 		rc = asprintf(&host, "%s%s", s->root, seen);

@@ -10,37 +10,11 @@
 #include "base/cleanup.h"
 #include "builder/capture/capture.h"
 
-char *ug_load_text(const char *path, size_t *ret_len)
-{
-	ug_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t n = 0, size;
-	struct stat st;
-	char *data;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return NULL;
-	size = (size_t)st.st_size;
-	data = malloc(size + 1);
-	if (!data)
-		return NULL;
-	while (n < size) {
-		ssize_t got = read(fd, data + n, size - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		n += (size_t)got;
-	}
-	data[n] = 0;
-	*ret_len = n;
-	return data;
-}
-
 /* ---- names in the diff ---- */
 
 struct named {				/* one file of the diff, as it is written there */
 	char *old, *new;		/* "a/src/x.c", "/dev/null" */
+	bool added;			/* diff -N gives it an old name, too */
 };
 
 typedef UG_VEC(struct named) named_vec;
@@ -69,6 +43,8 @@ static int read_names(const char *text, named_vec *ret)
 		n->new = name_of(next + 5);
 		if (!n->old || !n->new)
 			return -ENOMEM;
+		next = strchr(next + 1, '\n');
+		n->added = !strcmp(n->old, "/dev/null") || (next && !strncmp(next + 1, "@@ -0,0 ", 8));
 	}
 	return 0;
 }
@@ -111,12 +87,9 @@ static int find_level(const struct ug_sandbox *s, const named_vec *names)
 		bool good = names->n > 0;
 
 		ug_vec_for_each(names, n) {
-			const char *name = stripped(n->old, (unsigned int)order[i]);
+			const char *name = stripped(n->added ? n->new : n->old, (unsigned int)order[i]);
 
-			if (strcmp(n->old, "/dev/null"))
-				good &= name && exists(s, name);
-			else
-				good &= stripped(n->new, (unsigned int)order[i]) != NULL;
+			good &= name && (n->added || exists(s, name));
 		}
 		if (good)
 			return order[i];
@@ -218,9 +191,9 @@ static int take_diff(const struct ug_sandbox *s, const char *diff, ug_source_vec
 		rc = ug_err(err, -UG_E_DIFF, names.n ? "%s: the files it names are not in the tree" :
 			    "%s is no unified diff", diff);
 	for (size_t i = 0; i < names.n && rc == 0; i++) {
-		const char *old = strcmp(names.v[i].old, "/dev/null") ? names.v[i].old : names.v[i].new;
+		const char *name = names.v[i].added ? names.v[i].new : names.v[i].old;
 
-		rc = take_file(s, stripped(old, (unsigned int)level), ret, err);
+		rc = take_file(s, stripped(name, (unsigned int)level), ret, err);
 	}
 	free_names(&names);
 	return rc < 0 ? rc : apply(s, path, level, err);

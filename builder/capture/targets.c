@@ -167,6 +167,7 @@ static int take_report(struct targets *t, struct ug_patch_report *from)
 	from->notes.cap = t->report->notes.cap;
 	ug_vec_free(&t->report->changes);	/* of another target with the changed code */
 	ug_vec_free(&t->report->findings);
+	from->times = t->report->times;
 	*t->report = *from;
 	return ok ? 0 : no_memory(t);
 }

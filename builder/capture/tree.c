@@ -24,14 +24,9 @@ struct tree {
 	struct ug_sandbox box;
 	ug_job_vec jobs;
 	ug_source_vec files;
-	UG_VEC(struct place) places;	/* where changed text is, in the tree */
-	UG_VEC(size_t) affected;	/* jobs */
+	struct ug_readers readers;
+	struct ug_job **affected;	/* those of readers */
 	UG_VEC(struct ug_object_pair) pairs;
-};
-
-struct place {
-	char *path;			/* on the host */
-	size_t file;
 };
 
 static int no_memory(struct tree *t)
@@ -39,41 +34,68 @@ static int no_memory(struct tree *t)
 	return ug_err(t->err, -ENOMEM, "out of memory");
 }
 
+/* Seconds since *start; that becomes now. */
+static double lap(uint64_t *start)
+{
+	uint64_t now = ug_now_ns();
+	double seconds = (double)(now - *start) / 1e9;
+
+	*start = now;
+	return seconds;
+}
+
 /* ---- the plain build ---- */
+
+/* Without the NULL at its end. */
+static void free_list(ug_string_vec *v)
+{
+	if (v->n && !v->v[v->n - 1])
+		v->n--;
+	ug_strings_free(v);
+}
+
+static int build_failed(struct tree *t, int status, const char *log)
+{
+	t->box.keep = true;
+	return ug_err(t->err, -UG_E_COMPILE, "the build failed with status %d; its output is in %s",
+		      status, log);
+}
 
 static int run_build(struct tree *t)
 {
-	ug_string_vec env = { 0 };
+	ug_string_vec env = { 0 }, command = { 0 };
 	ug_autofree char *log = NULL;
 	uint64_t start = ug_now_ns();
 	int rc, status = 0;
 
-	rc = ug_record_prepare(&t->box, t->opts->wrapper, &env, t->err);
+	rc = ug_record_prepare(&t->box, t->opts->wrapper, t->opts->command, &env, &command, t->err);
 	if (rc == 0 && asprintf(&log, "%s/build.log", t->box.work) < 0) {
 		log = NULL;
 		rc = no_memory(t);
 	}
 	if (rc == 0)
 		rc = ug_sandbox_run(&t->box, &(struct ug_run){
-			.argv = t->opts->command, .output = log,
+			.argv = (const char *const *)command.v, .output = log,
 			.env = (const char *const *)env.v }, &status, t->err);
-	if (env.n)
-		env.n--;		/* the NULL at the end */
-	ug_strings_free(&env);
+	free_list(&env);
+	free_list(&command);
+	t->report->times.build = lap(&start);
 	if (rc < 0)
 		return rc;
-	if (status) {
-		t->box.keep = true;
-		return ug_err(t->err, -UG_E_COMPILE, "the build failed with status %d; its output is in "
-			      "%s", status, log);
-	}
-	return ug_note(t, "built in %.1f s", (double)(ug_now_ns() - start) / 1e9);
+	return status ? build_failed(t, status, log) :
+	       ug_note(t, "built in %.1f s", t->report->times.build);
+}
+
+static int read_records(struct tree *t, ug_record_vec *records)
+{
+	return t->opts->database ? ug_database_read(&t->box, t->opts->database, t->opts->src, records, t->err) :
+	       ug_record_read(&t->box, records, t->err);
 }
 
 static int read_jobs(struct tree *t)
 {
 	ug_record_vec records = { 0 };
-	int rc = ug_record_read(&t->box, &records, t->err);
+	int rc = read_records(t, &records);
 
 	if (rc == 0)
 		rc = ug_jobs_make(&records, &t->box, &t->jobs, t->err);
@@ -81,79 +103,12 @@ static int read_jobs(struct tree *t)
 	if (rc < 0)
 		return rc;
 	if (!t->jobs.n)
-		return ug_err(t->err, -UG_E_DIFF, "the build compiled nothing: is it complete, does it "
-			      "call a compiler by a path of its own?");
+		return ug_err(t->err, -UG_E_DIFF, "the build compiled nothing: was the tree built before "
+			      "(put 'make clean' first), does it call a compiler by a path of its own?");
 	return ug_note(t, "%zu compiles recorded", t->jobs.n);
 }
 
 /* ---- who read what ---- */
-
-/* The file of the diff this is, or is a copy of. */
-static size_t file_of(const struct tree *t, const char *path)
-{
-	size_t n = strlen(t->box.tree), len;
-	ug_autofree char *text = NULL;
-	struct stat st;
-
-	if (strncmp(path, t->box.tree, n) || stat(path, &st) < 0)
-		return SIZE_MAX;
-	for (size_t i = 0; i < t->files.n; i++) {
-		const struct ug_source_file *f = &t->files.v[i];
-
-		if (!strcmp(path + n + 1, f->name))
-			return i;
-		if (!f->before || (size_t)st.st_size != f->before_len || !f->before_len)
-			continue;
-		if (!text)
-			text = ug_load_text(path, &len);
-		if (text && !memcmp(text, f->before, f->before_len))
-			return i;
-	}
-	return SIZE_MAX;
-}
-
-static int add_place(struct tree *t, const char *path, size_t file)
-{
-	struct place *p;
-
-	ug_vec_for_each(&t->places, known) {
-		if (!strcmp(known->path, path))
-			return 0;
-	}
-	p = ug_vec_add(&t->places);
-	if (!p)
-		return no_memory(t);
-	p->file = file;
-	p->path = strdup(path);
-	return p->path ? 0 : no_memory(t);
-}
-
-static int look_at_job(struct tree *t, size_t i)
-{
-	struct ug_job *job = &t->jobs.v[i];
-	bool affected = false;
-	int rc;
-
-	ug_vec_for_each(&job->reads, r) {
-		size_t f = file_of(t, *r);
-
-		if (f == SIZE_MAX)
-			continue;
-		affected = true;
-		t->files.v[f].is_read = true;
-		rc = add_place(t, *r, f);
-		if (rc < 0)
-			return rc;
-	}
-	if (affected) {
-		size_t *slot = ug_vec_add(&t->affected);
-
-		if (!slot)
-			return no_memory(t);
-		*slot = i;
-	}
-	return 0;
-}
 
 static bool is_ignored(const struct tree *t, const char *name)
 {
@@ -178,48 +133,28 @@ static int check_read(struct tree *t)
 	return 0;
 }
 
-static int ask_jobs(struct tree *t, const size_t *which, size_t n)
-{
-	ug_autofree struct ug_job **jobs = calloc(n + 1, sizeof(struct ug_job *));
-
-	if (!jobs)
-		return no_memory(t);
-	for (size_t i = 0; i < n; i++)
-		jobs[i] = &t->jobs.v[which ? which[i] : i];
-	return ug_jobs_find_reads(&t->box, jobs, n, t->err);
-}
-
 static int find_affected(struct tree *t)
 {
 	uint64_t start = ug_now_ns();
-	int rc = ask_jobs(t, NULL, t->jobs.n);
+	size_t asked, n;
+	int rc = ug_jobs_find_reads(&t->box, &t->jobs, &asked, t->err);
 
-	for (size_t i = 0; i < t->jobs.n && rc == 0; i++)
-		rc = look_at_job(t, i);
+	if (rc == 0)
+		rc = ug_readers_find(&t->box, &t->jobs, &t->files, &t->readers, t->err);
 	if (rc < 0)
 		return rc;
-	return ug_note(t, "%zu of them read what the diff changes (found in %.1f s)", t->affected.n,
-		       (double)(ug_now_ns() - start) / 1e9);
+	n = t->readers.affected.n;
+	t->affected = calloc(n + 1, sizeof(struct ug_job *));
+	if (!t->affected)
+		return no_memory(t);
+	for (size_t i = 0; i < n; i++)
+		t->affected[i] = &t->jobs.v[t->readers.affected.v[i]];
+	t->report->times.readers = lap(&start);
+	return ug_note(t, "%zu of them read what the diff changes (found in %.1f s; %zu compilers were asked)",
+		    n, t->report->times.readers, asked);
 }
 
 /* ---- before and after ---- */
-
-static int replay(struct tree *t, const char *which)
-{
-	for (size_t i = 0; i < t->affected.n; i++) {
-		ug_autofree char *object = NULL;
-		int rc;
-
-		if (asprintf(&object, "%s/%zu.%s.o", t->box.work, i, which) < 0) {
-			object = NULL;
-			return no_memory(t);
-		}
-		rc = ug_job_replay(&t->box, &t->jobs.v[t->affected.v[i]], object, t->err);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
 
 static int write_text(struct tree *t, const char *path, const char *text, size_t len)
 {
@@ -258,7 +193,7 @@ typedef int (*place_fn)(struct tree *t, const char *path, const struct ug_source
 
 static int each_place(struct tree *t, place_fn fn)
 {
-	ug_vec_for_each(&t->places, p) {
+	ug_vec_for_each(&t->readers.places, p) {
 		int rc = fn(t, p->path, &t->files.v[p->file]);
 
 		if (rc < 0)
@@ -277,69 +212,91 @@ static int each_place(struct tree *t, place_fn fn)
 	return 0;
 }
 
-/* Which new files were read? */
-static int look_again(struct tree *t)
+/*
+ * A precompiled header keeps what its headers were. gcc does not look whether they have changed:
+ * it must not find it.
+ */
+static int move_headers(struct tree *t, bool away)
 {
-	bool any = false;
-	int rc;
+	ug_vec_for_each(&t->readers.headers, h) {
+		ug_autofree char *other = NULL;
 
-	ug_vec_for_each(&t->files, f)
-		any |= !f->before;
-	rc = any ? ask_jobs(t, t->affected.v, t->affected.n) : 0;
-	if (rc < 0)
-		return rc;
-	for (size_t i = 0; any && i < t->affected.n; i++) {
-		ug_vec_for_each(&t->jobs.v[t->affected.v[i]].reads, r) {
-			size_t f = file_of(t, *r);
-
-			if (f != SIZE_MAX)
-				t->files.v[f].is_read = true;
+		if (asprintf(&other, "%s.ugraft", *h) < 0) {
+			other = NULL;
+			return no_memory(t);
 		}
+		if (rename(away ? *h : other, away ? other : *h) < 0 && errno != ENOENT)
+			return ug_err_errno(t->err, "cannot rename %s", *h);
 	}
 	return 0;
 }
 
 static int make_pairs(struct tree *t)
 {
-	for (size_t i = 0; i < t->affected.n; i++) {
+	for (size_t i = 0; i < t->readers.affected.n; i++) {
 		struct ug_object_pair *p = ug_vec_add(&t->pairs);
-		char *before, *after;
 
-		if (!p || asprintf(&before, "%s/%zu.before.o", t->box.work, i) < 0)
+		if (!p)
 			return no_memory(t);
-		p->before = before;
-		if (asprintf(&after, "%s/%zu.after.o", t->box.work, i) < 0)
+		p->before = ug_replay_object(&t->box, i, "before");
+		p->after = ug_replay_object(&t->box, i, "after");
+		p->source = t->affected[i]->source;
+		if (!p->before || !p->after)
 			return no_memory(t);
-		p->after = after;
-		p->source = t->jobs.v[t->affected.v[i]].source;
 	}
 	return 0;
+}
+
+/* Are there files that only the changed program can read? */
+static bool has_new_files(const struct tree *t)
+{
+	ug_vec_for_each(&t->files, f) {
+		if (!f->before)
+			return true;
+	}
+	return false;
+}
+
+static int compile_changed(struct tree *t)
+{
+	bool ask = has_new_files(t);
+	size_t n = t->readers.affected.n;
+	int rc = each_place(t, change_place);
+
+	if (rc == 0)
+		rc = ug_jobs_replay(&t->box, t->affected, n, "after", ask, t->err);
+	return rc == 0 && ask ? ug_readers_mark(&t->box, t->affected, n, &t->files, t->err) : rc;
+}
+
+static int compile_both(struct tree *t)
+{
+	int rc, back;
+
+	rc = ug_stage_set(&t->box, UG_STAGE_COPY, t->err);
+	if (rc == 0)
+		rc = move_headers(t, true);
+	if (rc == 0)
+		rc = ug_jobs_replay(&t->box, t->affected, t->readers.affected.n, "before", false, t->err);
+	if (rc == 0)
+		rc = compile_changed(t);
+	back = each_place(t, restore_place);
+	if (back == 0)
+		back = move_headers(t, false);
+	if (back == 0)
+		back = ug_stage_set(&t->box, UG_STAGE_BUILD, t->err);
+	return rc < 0 ? rc : back;
 }
 
 static int compare_versions(struct tree *t)
 {
 	uint64_t start = ug_now_ns();
-	int rc, back;
+	int rc = compile_both(t);
 
-	rc = replay(t, "before");
-	if (rc == 0)
-		rc = ug_stage_set(&t->box, UG_STAGE_COPY, t->err);
-	if (rc == 0)
-		rc = each_place(t, change_place);
-	if (rc == 0)
-		rc = replay(t, "after");
-	if (rc == 0)
-		rc = look_again(t);
-	back = each_place(t, restore_place);
-	if (back == 0)
-		back = ug_stage_set(&t->box, UG_STAGE_BUILD, t->err);
-	if (rc == 0)
-		rc = back;
+	t->report->times.compile = lap(&start);
 	if (rc == 0)
 		rc = check_read(t);
 	if (rc == 0)
-		rc = ug_note(t, "compiled before and after in %.1f s",
-			     (double)(ug_now_ns() - start) / 1e9);
+		rc = ug_note(t, "compiled before and after in %.1f s", t->report->times.compile);
 	return rc < 0 ? rc : make_pairs(t);
 }
 
@@ -363,6 +320,7 @@ static int prepare(struct tree *t)
 {
 	const struct ug_build_tree_opts *o = t->opts;
 	bool reuse = o->from > UG_STAGE_COPY;
+	uint64_t start = ug_now_ns();
 	int rc;
 
 	rc = ug_sandbox_open(&t->box, &(struct ug_sandbox_opts){
@@ -374,7 +332,10 @@ static int prepare(struct tree *t)
 			     ug_stage_set(&t->box, UG_STAGE_COPY, t->err);
 	if (rc == 0)
 		rc = ug_stage_forget(&t->box, t->err);
-	return rc < 0 ? rc : ug_sources_make(&t->box, o->diffs, o->ndiffs, &t->files, t->err);
+	if (rc == 0)
+		rc = ug_sources_make(&t->box, o->diffs, o->ndiffs, &t->files, t->err);
+	t->report->times.copy = lap(&start);
+	return rc;
 }
 
 static int build_plain(struct tree *t)
@@ -385,13 +346,14 @@ static int build_plain(struct tree *t)
 		return 0;
 	if (t->opts->from == UG_STAGE_BUILD)
 		rc = ug_stage_set(&t->box, UG_STAGE_COPY, t->err);
-	if (rc == 0)
+	if (rc == 0 && !t->opts->database)
 		rc = run_build(t);
 	return rc < 0 ? rc : ug_stage_set(&t->box, UG_STAGE_BUILD, t->err);
 }
 
 static int compare_and_make(struct tree *t)
 {
+	uint64_t start;
 	int rc;
 
 	rc = read_jobs(t);
@@ -401,10 +363,12 @@ static int compare_and_make(struct tree *t)
 		rc = check_old_read(t);
 	if (rc == 0)
 		rc = compare_versions(t);
+	start = ug_now_ns();
 	if (rc == 0)
 		rc = ug_build_for_targets(&(struct ug_for_targets){
 			.opts = t->opts, .tree = t->box.tree, .work = t->box.work,
 			.pairs = t->pairs.v, .npairs = t->pairs.n }, t->report, t->err);
+	t->report->times.link = lap(&start);
 	return rc;
 }
 
@@ -435,11 +399,9 @@ int ug_build_tree(const struct ug_build_tree_opts *opts, struct ug_patch_report 
 		free((char *)(uintptr_t)p->before);
 		free((char *)(uintptr_t)p->after);
 	}
-	ug_vec_for_each(&t.places, p)
-		free(p->path);
-	ug_vec_free(&t.places);
 	ug_vec_free(&t.pairs);
-	ug_vec_free(&t.affected);
+	ug_readers_free(&t.readers);
+	free(t.affected);
 	ug_jobs_free(&t.jobs);
 	ug_sources_free(&t.files);
 	ug_sandbox_close(&t.box);
