@@ -176,6 +176,27 @@ struct ug_build_tree_opts {
 int ug_build_tree(const struct ug_build_tree_opts *opts, struct ug_patch_report *report,
 		  struct ug_error *err) ug_must_check;
 
+/* ---- a look at a diff before anything is built ---- */
+
+struct ug_build_lint_opts {
+	const char *src;		/* the tree; only read */
+	const char *const *diffs;
+	size_t ndiffs;
+	const char *const *ignore;	/* files of the diff */
+	size_t nignore;
+};
+
+struct ug_lint_report {
+	size_t files;			/* of the diff */
+	size_t functions;		/* that seem to have come, gone or changed */
+	ug_finding_vec findings;	/* what *may* be so: nothing is compiled */
+};
+
+/* -UG_E_DIFF when the diff does not apply, or a system error. Findings are no error. */
+int ug_build_lint(const struct ug_build_lint_opts *opts, struct ug_lint_report *report,
+		  struct ug_error *err) ug_must_check;
+void ug_lint_report_free(struct ug_lint_report *r);
+
 /* ---- patches for what Debian packages have installed ---- */
 
 struct ug_build_deb_opts {

@@ -70,6 +70,41 @@
 	  "Then its change is not in what was compared, and \"no change\" would be a guess. If it "\
 	  "is documentation or a test, --ignore=FILE leaves it out; if it is read by a generator, "\
 	  "put the generated file into the diff.")                                                 \
+	X(NEW_VARIABLE, false, "a variable is new",                                                \
+	  "It begins with its initial value when the patch is loaded, whatever the program has "   \
+	  "done before, and is gone when the patch is unloaded.")                                  \
+	X(VARIABLE_GONE, false, "a variable is gone",                                              \
+	  "The running program's stays where it is; code that is not in the patch goes on using "  \
+	  "it. That is no error when nothing has to take over its value.")                         \
+	X(ENUM_GROWS, false, "an enumeration has new constants at its end",                        \
+	  "Code that is not in the patch, and tables with an entry for each constant, do not know "\
+	  "them.")                                                                                 \
+	X(SIGNATURE, false, "the signature of a function has changed",                             \
+	  "All its callers change with it and are switched at the same moment. Pointers to it "    \
+	  "that the program has stored call the new one with the old arguments: then give the new "\
+	  "one another name.")                                                                     \
+	X(HEADER_INLINE, false, "a function in a header has changed",                              \
+	  "It is compiled into whoever uses it: all of those become part of the patch.")           \
+	X(HEADER_MACRO, false, "a macro in a header has changed",                                  \
+	  "Functions that use it become part of the patch; what it says of layouts and initial "   \
+	  "values cannot.")                                                                        \
+	X(START_ONLY, false, "a function seems to be called by main() only",                       \
+	  "It may have run already and not run again, or never return, like a main loop. Then the "\
+	  "patch has no effect, or cannot complete: put the change into a function that is called "\
+	  "again and again.")                                                                      \
+	X(LONG_RUNNING, false, "a changed function has a loop without an end",                     \
+	  "A thread that stays in it never leaves the old code. Put the change into a function "   \
+	  "that the loop calls.")                                                                  \
+	X(LOCKS, false, "a changed function takes or releases other locks",                        \
+	  "Order and meaning of locks are not judged. While threads leave the old code, old and "  \
+	  "new run side by side: both must keep the same order, and none may release what only "   \
+	  "the other has taken.")                                                                  \
+	X(ASM_INLINE, false, "a changed function has assembler in it",                             \
+	  "Labels and addresses in it may need a relocation that a patch cannot have.")            \
+	X(CONDITION, false, "a condition for the preprocessor, or a pragma, has changed",          \
+	  "What it switches is known only after a build.")                                         \
+	X(UNCLEAR, false, "something has changed that this look does not understand",              \
+	  "Nothing is compiled here: the build will tell.")                                        \
 	X(DIFFERENT, true, "the rebuilt program is not the one that runs",                         \
 	  "A function to be replaced differs from what the source, the compiler and the flags of " \
 	  "this build give. Use the source and tools the running binary was made with.")

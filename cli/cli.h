@@ -64,6 +64,7 @@ struct cli {
 	const char *explain;
 	const char *src;
 	const char *database;		/* compile_commands.json */
+	bool lint;
 	const char *deb, *cache, *work;
 	int from, to;			/* stages of a build; 0: all */
 	const char **diffs, **ignore;

@@ -13,6 +13,9 @@ void print_changes(const struct cli *cli, const struct ug_build_change *v, size_
 /* One line each on stderr. */
 void print_findings(const struct cli *cli, const struct ug_finding *v, size_t n);
 
+/* build --lint; an exit code. */
+int build_lint(struct cli *cli);
+
 json_t *changes_json(const struct ug_build_change *v, size_t n);
 json_t *findings_json(const struct ug_finding *v, size_t n);
 

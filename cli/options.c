@@ -159,6 +159,12 @@ static bool set_database(struct cli *cli, const char *arg)
 	return *arg;
 }
 
+static bool set_lint(struct cli *cli, const char *arg)
+{
+	cli->lint = true;
+	return true;
+}
+
 static bool set_diff(struct cli *cli, const char *arg)
 {
 	append(&cli->diffs, &cli->ndiffs, arg);
@@ -309,6 +315,9 @@ const struct option_def option_defs[] = {
 	  set_database },
 	{ "diff", 0, "FILE", false, TAKES_BUILD,
 	  "the change, as a unified diff of the tree; may be repeated", NULL, set_diff },
+	{ "lint", 0, NULL, false, TAKES_BUILD,
+	  "only look at the diff: what may be refused or dangerous; needs --src and --diff", NULL,
+	  set_lint },
 	{ "ignore", 0, "FILE", false, TAKES_BUILD,
 	  "a file of the diff that is not part of the program; may be repeated", NULL,
 	  set_ignore },

@@ -379,6 +379,8 @@ static int stray_operands(const struct cli *cli)
 
 int verb_build(struct cli *cli)
 {
+	if (cli->lint)
+		return build_lint(cli);
 	if (cli->src || cli->deb || cli->work)
 		return build_tree(cli);
 	if (cli->nargs)
