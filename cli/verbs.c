@@ -72,7 +72,7 @@ const struct verb verbs[] = {
 	  "Builds a copy of the tree with COMMAND, compiles what the diff changes before and after,\n"
 	  "and takes over the functions that differ. With --deb PACKAGE instead of tree and command: a\n"
 	  "Debian package's source, in a chroot. With --source instead: a C file of replacement\n"
-	  "functions written against <ugraft/patch.h>.",
+	  "functions written against <ugraft/patch.h>. --lint only looks at the diff.",
 	  TAKES_BUILD, 0, -1, OPERAND_NONE, OPERAND_NONE, verb_build },
 	{ "diff", "BEFORE.o AFTER.o", "say what differs between two objects, function by function",
 	  "Both compiled with -ffunction-sections -fdata-sections. Compares what the code means:\n"
