@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "builder/extract.h"
+#include "patchfile/format.h"
 
 struct source {				/* the item being copied */
 	struct ug_extract *x;
@@ -27,8 +28,10 @@ static uint64_t align_of(const struct ug_dobj *o, const struct ug_item *item)
 	return align ? align : 1;
 }
 
-static const char *prefix_of(const struct ug_item *item, bool zero)
+static const char *prefix_of(const struct ug_dobj *o, const struct ug_item *item, bool zero)
 {
+	if (ug_dobj_is_lsda(&o->file, item->section))
+		return ".gcc_except_table";
 	if (item->kind == UG_ITEM_FUNC)
 		return item->parent == UG_NO_ITEM ? ".text" : ".text.unlikely";
 	if (zero)
@@ -61,6 +64,44 @@ static void unique_name(const struct ug_extract *x, size_t diff, const struct ug
 		snprintf(buf, size, "%s", item->name);
 }
 
+/* New, and every object that uses it has one: inline functions, their variables, DW.ref.*. */
+static bool is_everywhere(const struct ug_diff *d, size_t i)
+{
+	const struct ug_item *item = &d->after->items.v[i];
+
+	return d->kept[i] && item->bind != STB_LOCAL && item->pair == UG_NO_ITEM && item->name[0];
+}
+
+/* The one of several that goes into the patch. */
+static void find_canonical(const struct ug_extract *x, size_t *diff, size_t *item)
+{
+	const struct ug_item *like = &x->diffs[*diff]->after->items.v[*item];
+
+	for (size_t d = 0; is_everywhere(x->diffs[*diff], *item) && d < *diff; d++) {
+		for (size_t i = 0; i < x->diffs[d]->after->items.n; i++) {
+			const struct ug_item *other = &x->diffs[d]->after->items.v[i];
+
+			if (!is_everywhere(x->diffs[d], i) || other->kind != like->kind ||
+			    strcmp(other->name, like->name))
+				continue;
+			*diff = d;
+			*item = i;
+			return;
+		}
+	}
+}
+
+static bool is_canonical(const struct ug_extract *x, size_t diff, size_t i)
+{
+	size_t d = diff, item = i, parent = x->diffs[diff]->after->items.v[i].parent;
+
+	if (parent != UG_NO_ITEM)
+		item = parent;
+	i = item;
+	find_canonical(x, &d, &item);
+	return d == diff && item == i;
+}
+
 static void place_item(struct ug_extract *x, size_t diff, size_t i)
 {
 	const struct ug_dobj *o = x->diffs[diff]->after;
@@ -68,10 +109,10 @@ static void place_item(struct ug_extract *x, size_t diff, size_t i)
 	const uint8_t *bytes = ug_item_bytes(o, item);
 	bool zero = !bytes && item->kind != UG_ITEM_FUNC;
 	uint64_t flags = SHF_ALLOC;
-	char name[256], section[300];
+	char name[UG_FILE_STRING_MAX + 1], section[UG_FILE_STRING_MAX + 32];
 
 	unique_name(x, diff, item, name, sizeof(name));
-	snprintf(section, sizeof(section), "%s%s%s", prefix_of(item, zero), name[0] ? "." : "", name);
+	snprintf(section, sizeof(section), "%s%s%s", prefix_of(o, item, zero), name[0] ? "." : "", name);
 	if (item->kind == UG_ITEM_FUNC)
 		flags |= SHF_EXECINSTR;
 	else if (!item->readonly)
@@ -108,7 +149,7 @@ static int place_items(struct ug_extract *x)
 		if (!x->out[d] || !x->body[d])
 			return -ENOMEM;
 		for (size_t i = 0; i < n; i++) {
-			if (!x->diffs[d]->kept[i])
+			if (!x->diffs[d]->kept[i] || !is_canonical(x, d, i))
 				continue;
 			place_item(x, d, i);
 			if (note_replaced(x, d, i) < 0)
@@ -190,10 +231,12 @@ static int target_of(struct source *s, const struct ug_rel *rel, struct ug_place
 	to = &s->d->after->items.v[p.item];
 	if (s->d->kept[p.item]) {
 		bool whole = to->kind == UG_ITEM_FUNC && p.off == 0 && !in_data_pc;
+		size_t diff = s->diff;
 
-		*ret = s->x->body[s->diff][p.item];
+		find_canonical(s->x, &diff, &p.item);
+		*ret = s->x->body[diff][p.item];
 		if (!*ret || (!whole && !ug_rel_is_got(rel->type)))
-			*ret = s->x->emit.sections.v[s->x->out[s->diff][p.item]].symbol;
+			*ret = s->x->emit.sections.v[s->x->out[diff][p.item]].symbol;
 		return 0;
 	}
 	if (to->pair == UG_NO_ITEM)
@@ -226,6 +269,21 @@ static int copy_rel(struct source *s, const struct ug_rel *rel)
 	return 0;
 }
 
+int ug_extract_rel(struct ug_extract *x, size_t diff, const struct ug_rel *rel, size_t section,
+		   uint64_t offset, struct ug_error *err)
+{
+	static const struct ug_item nobody = { .name = "" };
+	const struct ug_diff *d = x->diffs[diff];
+	struct source s = { x, diff, d, UG_NO_ITEM, &nobody, err };
+	struct ug_place p = ug_dobj_place(d->after, rel, 0, rel->offset);
+	size_t symbol = 0;
+	int rc = target_of(&s, rel, p, true, &symbol);
+
+	if (rc == 0)
+		ug_emit_rel(&x->emit, section, offset, rel->type, symbol, p.off);
+	return rc;
+}
+
 static int copy_item(struct ug_extract *x, size_t diff, size_t i, struct ug_error *err)
 {
 	const struct ug_diff *d = x->diffs[diff];
@@ -247,7 +305,7 @@ static int copy_items(struct ug_extract *x, struct ug_error *err)
 {
 	for (size_t d = 0; d < x->ndiffs; d++) {
 		for (size_t i = 0; i < x->diffs[d]->after->items.n; i++) {
-			int rc = x->diffs[d]->kept[i] ? copy_item(x, d, i, err) : 0;
+			int rc = x->out[d][i] ? copy_item(x, d, i, err) : 0;
 
 			if (rc < 0)
 				return rc;

@@ -42,6 +42,10 @@ int ug_extract(const struct ug_diff *const *diffs, size_t n, struct ug_extract *
 	       struct ug_error *err) ug_must_check;
 void ug_extract_free(struct ug_extract *x);
 
+/* A relocation outside of all items, of .eh_frame: for a copy of its field at another place. */
+int ug_extract_rel(struct ug_extract *x, size_t diff, const struct ug_rel *rel, size_t section,
+		   uint64_t offset, struct ug_error *err) ug_must_check;
+
 /* unwind.c: the entries of .eh_frame for the kept functions of one diff. */
 int ug_extract_unwind(struct ug_extract *x, size_t diff, struct ug_buf *frame, size_t section,
 		      struct ug_error *err) ug_must_check;

@@ -92,6 +92,8 @@ static const struct ug_linked_symbol *find_named(const struct linker *k, size_t 
 {
 	const struct ug_linked_symbol *s = ug_linked_find(&k->in->linked[first], 0, name);
 
+	if (!s)
+		s = ug_linked_find_hidden(&k->in->linked[first], name);	/* __dso_handle */
 	*target = first;
 	for (size_t t = 0; !s && t < k->in->targets->files.n; t++) {
 		if (t == first)

@@ -24,8 +24,7 @@ const struct ug_linked_symbol *ug_match_symbol(const struct ug_diff *d, const st
 
 	if (i->bind != STB_LOCAL) {
 		s = ug_linked_find(l, 0, i->name);
-		/* Hidden symbols are local ones of no file once linked. */
-		return s ? s : ug_linked_find(l, group, i->name);
+		return s ? s : ug_linked_find_hidden(l, i->name);
 	}
 	return ug_linked_find(l, group, i->name);
 }

@@ -17,6 +17,7 @@ struct build {
 	struct ug_diff **diffs;		/* of each pair */
 	UG_VEC(struct ug_placed) placed;
 	UG_VEC(struct ug_diff *) lefts;	/* of placed comparisons: ug_diff_open_left() */
+	UG_VEC(struct ug_diff *) views;	/* of placed comparisons: without what others replace */
 	uint8_t *file;
 	size_t size;
 };
@@ -74,50 +75,104 @@ static int open_targets(struct build *b)
 
 /* ---- which objects are in which target ---- */
 
-/* Two objects of one source (with and without PIC) may both fit: one is enough. */
-static bool is_taken(const struct build *b, const struct ug_diff *d, size_t target, uint32_t group)
+/* Does another object of the patch replace the function at that address already? */
+static bool is_replaced(const struct build *b, size_t target, uint64_t addr)
 {
 	const struct ug_linked *l = &b->linked[target];
 
-	ug_vec_for_each(&d->changes, c) {
-		const struct ug_linked_symbol *s;
-
-		if (c->kind != UG_ITEM_FUNC || c->verdict != UG_DIFF_CHANGED)
+	ug_vec_for_each(&b->placed, p) {
+		if (p->target != target)
 			continue;
-		s = ug_match_symbol(d, l, group, c->before);
-		ug_vec_for_each(&b->placed, p) {
-			if (p->target != target)
-				continue;
-			ug_vec_for_each(&p->diff->changes, o) {
-				const struct ug_linked_symbol *t;
+		ug_vec_for_each(&p->diff->changes, c) {
+			const struct ug_linked_symbol *s;
 
-				if (o->kind != UG_ITEM_FUNC || o->verdict != UG_DIFF_CHANGED)
-					continue;
-				t = ug_match_symbol(p->diff, l, p->group, o->before);
-				if (s && t && s->value == t->value)
-					return true;
-			}
+			if (c->kind != UG_ITEM_FUNC || c->verdict != UG_DIFF_CHANGED)
+				continue;
+			s = ug_match_symbol(p->diff, l, p->group, c->before);
+			if (s && s->value == addr)
+				return true;
 		}
 	}
 	return false;
 }
 
-static int place_in(struct build *b, size_t i, size_t target, struct ug_match *m)
+struct overlap {			/* of an object's changed functions with those of others */
+	bool *taken;			/* one for each change */
+	size_t ntaken, nleft;
+};
+
+static int find_overlap(const struct build *b, const struct ug_diff *d, size_t target, uint32_t group,
+			struct overlap *ret)
+{
+	*ret = (struct overlap){ .taken = calloc(d->changes.n + 1, sizeof(bool)) };
+	if (!ret->taken)
+		return ug_err(b->err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < d->changes.n; i++) {
+		const struct ug_change *c = &d->changes.v[i];
+		const struct ug_linked_symbol *s;
+
+		if (c->kind != UG_ITEM_FUNC || c->verdict != UG_DIFF_CHANGED)
+			continue;
+		s = ug_match_symbol(d, &b->linked[target], group, c->before);
+		ret->taken[i] = s && is_replaced(b, target, s->value);
+		ret->ntaken += ret->taken[i];
+		ret->nleft += !ret->taken[i];
+	}
+	return 0;
+}
+
+/* Inline functions are in every object that uses them, and the program has one: the first
+ * object replaces it, the others refer to it. */
+static int make_view(struct build *b, const struct ug_diff *d, const struct overlap *o,
+		     const struct ug_diff **ret)
+{
+	struct ug_diff *view = calloc(1, sizeof(*view)), **slot;
+	int rc;
+
+	slot = view ? ug_vec_add(&b->views) : NULL;
+	if (!slot) {
+		free(view);
+		return ug_err(b->err, -ENOMEM, "out of memory");
+	}
+	*slot = view;
+	*view = *d;
+	rc = ug_diff_find_kept(view, o->taken);
+	*ret = view;
+	return rc < 0 ? ug_err(b->err, rc, "out of memory") : 0;
+}
+
+static int add_placed(struct build *b, const struct ug_diff *d, size_t target, uint32_t group)
 {
 	struct ug_placed *p;
 	int rc;
 
-	rc = ug_match_diff(b->diffs[i], b->targets.files.v[target].obj, &b->linked[target], m, b->err);
-	if (rc < 0 || m->result != UG_MATCH_OK || is_taken(b, b->diffs[i], target, m->group))
-		return rc;
 	p = ug_vec_add(&b->placed);
 	if (!p)
 		return ug_err(b->err, -ENOMEM, "out of memory");
-	*p = (struct ug_placed){ .diff = b->diffs[i], .target = target, .group = m->group };
-	rc = ug_report_changes(b->diffs[i], &b->report->changes);
+	*p = (struct ug_placed){ .diff = d, .target = target, .group = group };
+	rc = ug_report_changes(d, &b->report->changes);
 	if (rc == 0)
-		rc = ug_report_findings(b->diffs[i], &b->report->findings);
+		rc = ug_report_findings(d, &b->report->findings);
 	return rc < 0 ? ug_err(b->err, rc, "out of memory") : 0;
+}
+
+static int place_in(struct build *b, size_t i, size_t target, struct ug_match *m)
+{
+	const struct ug_diff *d = b->diffs[i];
+	struct overlap o = { 0 };
+	int rc;
+
+	rc = ug_match_diff(d, b->targets.files.v[target].obj, &b->linked[target], m, b->err);
+	if (rc < 0 || m->result != UG_MATCH_OK)
+		return rc;
+	rc = find_overlap(b, d, target, m->group, &o);
+	if (rc == 0 && o.ntaken && o.nleft)
+		rc = make_view(b, d, &o, &d);
+	/* Two objects of one source (with and without PIC) may both fit: one is enough. */
+	if (rc == 0 && (!o.ntaken || o.nleft))
+		rc = add_placed(b, d, target, m->group);
+	free(o.taken);
+	return rc;
 }
 
 /* Was another object of the same source placed in the same target? */
@@ -380,6 +435,11 @@ int ug_build_objects_into(const struct ug_build_objects_opts *opts, struct ug_pa
 	free(b.diffs);
 	free(b.linked);
 	free(b.file);
+	ug_vec_for_each(&b.views, view) {
+		free((*view)->kept);
+		free(*view);
+	}
+	ug_vec_free(&b.views);
 	ug_vec_for_each(&b.lefts, d)
 		ug_diff_close(*d);
 	ug_vec_free(&b.lefts);

@@ -54,8 +54,6 @@
 	  "The program has walked that section at its start. Register the entry in code.")         \
 	X(IFUNC, true, "an indirect function (IFUNC) has changed",                                 \
 	  "Its resolver has run. Patch the implementation it chose.")                              \
-	X(EXCEPTIONS, true, "a changed function handles exceptions",                               \
-	  "Unwinding through new code is not supported yet.")                                      \
 	X(OLD_CODE, false, "a function that is gone was reached by a jump",                        \
 	  "A thread may be in it without its caller on the stack. Its old code goes into the "     \
 	  "patch as a version of its own, so that the transition waits for such a thread.")        \

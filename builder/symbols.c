@@ -294,6 +294,22 @@ const struct ug_linked_symbol *ug_linked_find(const struct ug_linked *l, uint32_
 	return NULL;
 }
 
+const struct ug_linked_symbol *ug_linked_find_hidden(const struct ug_linked *l, const char *name)
+{
+	const struct ug_linked_symbol *found = NULL;
+
+	for (size_t i = lower_bound(l, name); i < l->symbols.n; i++) {
+		const struct ug_linked_symbol *s = &l->symbols.v[i];
+
+		if (strcmp(s->name, name))
+			break;
+		if (found && found->value != s->value)
+			return NULL;
+		found = s;
+	}
+	return found;
+}
+
 unsigned int ug_linked_position(const struct ug_linked *l, const struct ug_linked_symbol *s)
 {
 	unsigned int n = 0, rank = 0;

@@ -40,6 +40,8 @@ void ug_linked_build_id(const char *path, struct ug_build_id *ret);
 /* Group 0: a global or weak one. NULL when there is none. */
 const struct ug_linked_symbol *ug_linked_find(const struct ug_linked *l, uint32_t group,
 					      const char *name);
+/* Hidden symbols are local ones of no file once linked. NULL when it is not one place. */
+const struct ug_linked_symbol *ug_linked_find_hidden(const struct ug_linked *l, const char *name);
 /* The rank, from 1, by address among all of that name; 0 when it is the only one. */
 unsigned int ug_linked_position(const struct ug_linked *l, const struct ug_linked_symbol *s);
 

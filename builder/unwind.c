@@ -49,6 +49,19 @@ static uint64_t append(struct unwind *u, uint64_t at, uint32_t len)
 			  (size_t)len + 4);
 }
 
+/* The personality routine of a header; the table for exceptions of an entry. */
+static int copy_rels(struct unwind *u, const struct ug_rel *rels, size_t n, uint64_t at, uint64_t new)
+{
+	for (size_t i = 0; i < n; i++) {
+		int rc = ug_extract_rel(u->x, u->diff, &rels[i], u->out_section,
+					new + (rels[i].offset - at), u->err);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
 static int write_cie(struct unwind *u, uint64_t at, uint64_t *ret)
 {
 	const struct ug_rel *rels;
@@ -65,36 +78,31 @@ static int write_cie(struct unwind *u, uint64_t at, uint64_t *ret)
 	if (!read_entry(u, at, &len, &id) || len == 0 || id != 0)
 		return malformed(u);
 	ug_dobj_rels(u->o, (uint32_t)u->section, at, at + 4 + len, &rels, &n);
-	if (n)
-		return ug_err(u->err, -UG_E_CHANGE, "%s: a changed function has a personality "
-			      "routine; see 'ugraft build --explain=EXCEPTIONS'", u->o->path);
 	c = ug_vec_add(&u->cies);
 	if (!c)
 		return ug_err(u->err, -ENOMEM, "out of memory");
 	*ret = append(u, at, len);
 	*c = (struct cie){ at, *ret };
-	return 0;
+	return copy_rels(u, rels, n, at, *ret);
 }
 
 /* The function an entry is for: its first relocation. */
-static size_t function_of(const struct unwind *u, uint64_t at, uint32_t len, struct ug_rel *ret)
+static size_t function_of(const struct unwind *u, uint64_t at, uint32_t len, const struct ug_rel **ret,
+			  size_t *ret_n)
 {
-	const struct ug_rel *rels;
 	struct ug_place p;
-	size_t n;
 
-	ug_dobj_rels(u->o, (uint32_t)u->section, at + 8, at + 4 + len, &rels, &n);
-	if (!n)
+	ug_dobj_rels(u->o, (uint32_t)u->section, at + 8, at + 4 + len, ret, ret_n);
+	if (!*ret_n)
 		return UG_NO_ITEM;
-	*ret = rels[0];
-	p = ug_dobj_place(u->o, rels, 0, rels[0].offset);
+	p = ug_dobj_place(u->o, *ret, 0, (*ret)->offset);
 	return p.item != UG_NO_ITEM && p.off == 0 ? p.item : UG_NO_ITEM;
 }
 
 static int write_fde(struct unwind *u, uint64_t at, uint32_t len, uint32_t back)
 {
-	struct ug_rel rel;
-	size_t f = function_of(u, at, len, &rel);
+	const struct ug_rel *rels;
+	size_t n, f = function_of(u, at, len, &rels, &n);
 	uint64_t cie = 0, new;
 	uint32_t delta;
 	int rc;
@@ -111,9 +119,9 @@ static int write_fde(struct unwind *u, uint64_t at, uint32_t len, uint32_t back)
 		return 0;
 	delta = (uint32_t)(new + 4 - cie);
 	memcpy(u->out->v + new + 4, &delta, 4);
-	ug_emit_rel(&u->x->emit, u->out_section, new + (rel.offset - at), rel.type,
+	ug_emit_rel(&u->x->emit, u->out_section, new + (rels[0].offset - at), rels[0].type,
 		    u->x->emit.sections.v[u->x->out[u->diff][f]].symbol, 0);
-	return 0;
+	return copy_rels(u, rels + 1, n - 1, at, new);
 }
 
 static int copy(struct unwind *u)

@@ -150,24 +150,15 @@ static int check_start_tables(struct ug_diff *d)
 
 /* ---- kept functions ---- */
 
-static bool has_lsda(const struct ug_dobj *o, const struct ug_item *f)
+/* What runs the constructors of a file's variables: called by a constructor of the file. */
+static bool is_initializer(const char *name)
 {
-	/* The FDE of a function with handlers is followed by a pointer into .gcc_except_table:
-	 * gcc and clang write one such section for the file, or one for the function. */
-	size_t eh = ug_objfile_section(&o->file, ".eh_frame");
-	bool mine = false;
+	static const char *const names[] = { "_Z41__static_initialization_and_destruction_0",
+					     "__cxx_global_var_init", "_GLOBAL__sub_I_" };
 
-	for (size_t i = o->first_rel[eh]; eh && i < o->first_rel[eh + 1]; i++) {
-		const struct ug_rel *rel = &o->rels.v[i];
-		const Elf64_Sym *sym = &o->file.syms[rel->sym];
-
-		if (!strncmp(ug_objfile_section_name(&o->file, sym->st_shndx), ".gcc_except_table", 17)) {
-			if (mine)
-				return true;
-			continue;
-		}
-		mine = sym->st_shndx == f->section &&
-		       sym->st_value + (uint64_t)rel->addend == f->value;
+	for (size_t i = 0; i < UG_ARRAY_SIZE(names); i++) {
+		if (!strncmp(name, names[i], strlen(names[i])))
+			return true;
 	}
 	return false;
 }
@@ -179,11 +170,9 @@ static int check_function(struct ug_diff *d, size_t i)
 
 	if (f->ifunc)
 		return FIND(d, IFUNC, f, "%s is an indirect function", f->name);
-	if (has_lsda(d->after, f))
-		return FIND(d, EXCEPTIONS, f, "%s handles exceptions", f->name);
 	if (f->pair != UG_NO_ITEM && !strcmp(f->name, "main"))
 		return FIND(d, STARTUP, f, "main has changed");
-	if (f->pair != UG_NO_ITEM && is_started(d->after, i))
+	if (is_initializer(f->name) || (f->pair != UG_NO_ITEM && is_started(d->after, i)))
 		return FIND(d, STARTUP, f, "%s is a constructor or destructor", f->name);
 	rc = check_branches(d, f);
 	return rc;

@@ -258,12 +258,22 @@ static bool same_code(struct ug_compare *c, const struct ug_item *b, const struc
 	return differ(d, b->value + b->size, a->value + a->size, "has other instructions");
 }
 
+/* What is caught where, and by whom. */
+static bool same_handlers(struct ug_compare *c, const struct ug_item *b, const struct ug_item *a,
+			  struct ug_difference *d)
+{
+	if (b->lsda == UG_NO_ITEM && a->lsda == UG_NO_ITEM)
+		return true;
+	return (b->lsda != UG_NO_ITEM && a->lsda != UG_NO_ITEM && same_literal(c, b->lsda, a->lsda)) ||
+	       differ(d, b->value, a->value, "handles exceptions otherwise");
+}
+
 bool ug_compare_items(struct ug_compare *c, size_t before, size_t after, struct ug_difference *ret)
 {
 	const struct ug_item *b = &c->before->items.v[before], *a = &c->after->items.v[after];
 
 	if (b->kind == UG_ITEM_FUNC)
-		return same_code(c, b, a, ret);
+		return same_code(c, b, a, ret) && same_handlers(c, b, a, ret);
 	return same_data(c, b, a, ret);
 }
 

@@ -207,12 +207,30 @@ static void keep(struct ug_diff *d, size_t i, size_t *todo, size_t *n)
 	todo[(*n)++] = i;
 }
 
+/* A function that handles exceptions: its table, and the routine that reads it. */
+static void keep_handlers(struct ug_diff *d, size_t lsda, size_t *todo, size_t *n)
+{
+	const struct ug_dobj *o = d->after;
+	size_t eh = ug_objfile_section(&o->file, ".eh_frame");
+
+	keep(d, lsda, todo, n);
+	for (size_t i = o->first_rel[eh]; eh && i < o->first_rel[eh + 1]; i++) {
+		struct ug_place p = ug_dobj_place(o, &o->rels.v[i], 0, o->rels.v[i].offset);
+
+		if (p.item != UG_NO_ITEM && o->items.v[p.item].kind == UG_ITEM_DATA &&
+		    !o->items.v[p.item].literal && is_taken(&o->items.v[p.item]))
+			keep(d, p.item, todo, n);
+	}
+}
+
 static void keep_referred(struct ug_diff *d, size_t i, size_t *todo, size_t *n)
 {
 	const struct ug_item *item = &d->after->items.v[i];
 	const struct ug_rel *rels;
 	size_t nrels;
 
+	if (item->lsda != UG_NO_ITEM)
+		keep_handlers(d, item->lsda, todo, n);
 	ug_dobj_rels(d->after, item->section, item->value, item->value + item->size, &rels, &nrels);
 	for (size_t j = 0; j < nrels; j++) {
 		bool code = item->kind == UG_ITEM_FUNC;
@@ -243,12 +261,14 @@ int ug_diff_keep(struct ug_diff *d)
 	return 0;
 }
 
-static int find_kept(struct ug_diff *d)
+int ug_diff_find_kept(struct ug_diff *d, const bool *without)
 {
 	d->kept = calloc(d->after->items.n + 1, sizeof(*d->kept));
 	if (!d->kept)
 		return -ENOMEM;
 	ug_vec_for_each(&d->changes, c) {
+		if (without && without[c - d->changes.v])
+			continue;
 		if (c->kind == UG_ITEM_FUNC && c->verdict == UG_DIFF_CHANGED)
 			d->kept[c->after] = true;
 		/* A new global function may be what another object's changed code calls. */
@@ -284,7 +304,7 @@ static int run(struct ug_diff *d, const struct ug_diff_opts *opts, struct ug_err
 	if (rc == 0)
 		rc = compare_data(d);
 	if (rc == 0)
-		rc = find_kept(d);
+		rc = ug_diff_find_kept(d, NULL);
 	if (rc == 0)
 		rc = ug_diff_find_left(d);
 	if (rc == 0)

@@ -72,6 +72,8 @@ int ug_diff_types(struct ug_diff *d, const struct ug_diff_opts *opts) ug_must_ch
 
 /* left.c: fills d->left. */
 int ug_diff_find_left(struct ug_diff *d) ug_must_check;
+/* diff.c: makes d->kept anew; `without` (one for each change, or NULL): the changes to leave out. */
+int ug_diff_find_kept(struct ug_diff *d, const bool *without) ug_must_check;
 /* diff.c: with the items marked in d->kept whatever they need. */
 int ug_diff_keep(struct ug_diff *d) ug_must_check;
 

@@ -64,8 +64,12 @@ bool ug_dobj_is_item_section(const struct ug_objfile *f, size_t section)
 	if (section >= f->nsh || !(sh->sh_flags & SHF_ALLOC) ||
 	    (sh->sh_type != SHT_PROGBITS && sh->sh_type != SHT_NOBITS))
 		return false;
-	return strcmp(name, ".eh_frame") && strncmp(name, ".gcc_except_table", 17) &&
-	       strncmp(name, ".ctors", 6) && strncmp(name, ".dtors", 6);
+	return strcmp(name, ".eh_frame") && strncmp(name, ".ctors", 6) && strncmp(name, ".dtors", 6);
+}
+
+bool ug_dobj_is_lsda(const struct ug_objfile *f, size_t section)
+{
+	return section < f->nsh && !strncmp(ug_objfile_section_name(f, section), ".gcc_except_table", 17);
 }
 
 static bool is_readonly(const struct ug_objfile *f, size_t section)
@@ -185,7 +189,7 @@ static struct ug_item *add_item(struct ug_dobj *o, enum ug_item_kind kind, uint3
 	item->value = value;
 	item->size = size;
 	item->bind = STB_LOCAL;
-	item->parent = item->pair = UG_NO_ITEM;
+	item->parent = item->pair = item->lsda = UG_NO_ITEM;
 	item->readonly = section < o->file.nsh && is_readonly(&o->file, section);
 	return item;
 }
@@ -359,14 +363,23 @@ uint64_t ug_dobj_insn_end(const struct ug_dobj *o, const struct ug_rel *rel)
 	return rel->offset + 4;
 }
 
+/* Each function has a table of its own for exceptions, and .eh_frame names it. */
+static bool is_lsda_use(const struct ug_dobj *o, const struct ug_rel *rel)
+{
+	return ug_dobj_is_lsda(&o->file, o->file.syms[rel->sym].st_shndx) &&
+	       !strcmp(ug_objfile_section_name(&o->file, rel->section), ".eh_frame");
+}
+
 static int collect_uses(const struct ug_dobj *o, use_vec *uses)
 {
 	ug_vec_for_each(&o->rels, rel) {
 		const Elf64_Sym *sym = &o->file.syms[rel->sym];
 		uint64_t value = sym->st_value + (uint64_t)rel->addend;
+		bool lsda = is_lsda_use(o, rel);
 		struct use *u;
 
-		if (!is_anonymous(o, sym->st_shndx) || !ug_dobj_is_item_section(&o->file, rel->section))
+		if (!is_anonymous(o, sym->st_shndx) ||
+		    (!lsda && !ug_dobj_is_item_section(&o->file, rel->section)))
 			continue;
 		if (ug_rel_is_pc(rel->type) && ug_dobj_is_code(&o->file, rel->section))
 			value += ug_dobj_insn_end(o, rel) - rel->offset;
@@ -374,6 +387,7 @@ static int collect_uses(const struct ug_dobj *o, use_vec *uses)
 		if (!u)
 			return -ENOMEM;
 		*u = (struct use){ sym->st_shndx, value,
+				   lsda ? UG_NO_ITEM - 1 - uses->n :
 				   ug_dobj_item_at(o, rel->section, rel->offset) };
 	}
 	if (uses->n)
@@ -519,6 +533,69 @@ static void find_parents(struct ug_dobj *o)
 	}
 }
 
+/* ---- tables for exceptions ---- */
+
+static uint64_t read_uleb(const uint8_t *p, uint64_t size, uint64_t *at)
+{
+	uint64_t value = 0;
+
+	for (unsigned int shift = 0; *at < size && shift < 63; shift += 7) {
+		uint8_t byte = p[(*at)++];
+
+		value |= (uint64_t)(byte & 0x7f) << shift;
+		if (!(byte & 0x80))
+			break;
+	}
+	return value;
+}
+
+/* Bytes of one table (Itanium C++ ABI, exception handling, 7.2), without the padding behind it. */
+static uint64_t lsda_size(const uint8_t *p, uint64_t size)
+{
+	static const uint8_t bytes[16] = { 8, 0, 2, 4, 8, 0, 0, 0, 8, 0, 2, 4, 8 };
+	uint64_t at = 1, types = 0, calls;
+
+	if (size < 4)
+		return size;
+	if (p[0] != 0xff) {
+		if (!bytes[p[0] & 15])
+			return size;
+		at += bytes[p[0] & 15];
+	}
+	if (at < size && p[at++] != 0xff) {
+		types = read_uleb(p, size, &at);
+		types += at;
+	}
+	at++;				/* encoding of the call sites */
+	calls = read_uleb(p, size, &at);
+	at = types ? types : at + calls;
+	return at < size ? at : size;
+}
+
+static void find_lsdas(struct ug_dobj *o)
+{
+	size_t eh = ug_objfile_section(&o->file, ".eh_frame"), f = UG_NO_ITEM;
+
+	for (size_t i = o->first_rel[eh]; eh && i < o->first_rel[eh + 1]; i++) {
+		const struct ug_rel *rel = &o->rels.v[i];
+		const Elf64_Sym *sym = &o->file.syms[rel->sym];
+		uint64_t value = sym->st_value + (uint64_t)rel->addend;
+		size_t item = ug_dobj_item_at(o, sym->st_shndx, value);
+
+		if (ug_dobj_is_code(&o->file, sym->st_shndx)) {
+			f = item != UG_NO_ITEM && o->items.v[item].value == value ? item : UG_NO_ITEM;
+		} else if (ug_dobj_is_lsda(&o->file, sym->st_shndx) && item != UG_NO_ITEM) {
+			struct ug_item *lsda = &o->items.v[item];
+			const uint8_t *p = ug_item_bytes(o, lsda);
+
+			if (f != UG_NO_ITEM)
+				o->items.v[f].lsda = item;
+			if (p)
+				lsda->size = lsda_size(p, lsda->size);
+		}
+	}
+}
+
 /* Data that names places inside of a function (labels of computed gotos) belongs to the
  * function: it is of no use to a new version of it. */
 static void find_label_tables(struct ug_dobj *o)
@@ -629,6 +706,7 @@ static int find_items(struct ug_dobj *o)
 		return rc;
 	map_symbols(o);
 	find_parents(o);
+	find_lsdas(o);
 	find_label_tables(o);
 	return 0;
 }

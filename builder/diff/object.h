@@ -44,6 +44,7 @@ struct ug_item {
 	size_t first_insn, ninsns;	/* functions: in insns */
 	bool copied;			/* a changed constant: new code gets its own */
 	bool opaque;			/* functions: does not decode to its end */
+	size_t lsda;			/* of functions: what the unwinder does in it, a literal; or none */
 	size_t pair;			/* in the other object, or UG_NO_ITEM */
 };
 
@@ -117,6 +118,9 @@ bool ug_rel_is_pc(uint32_t type);
 unsigned int ug_rel_size(uint32_t type);
 bool ug_rel_is_got(uint32_t type);
 bool ug_rel_is_tls(uint32_t type);
+
+/* .gcc_except_table: landing pads and types, for the personality routine. */
+bool ug_dobj_is_lsda(const struct ug_objfile *f, size_t section);
 
 /* A section that takes part in the comparison. */
 bool ug_dobj_is_item_section(const struct ug_objfile *f, size_t section);

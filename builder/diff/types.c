@@ -12,13 +12,15 @@
 #include "builder/diff/diff.h"
 #include "builder/diff/dwarf.h"
 
+#define SCOPES_MAX 32
+
 struct member {
 	char *text;			/* "8: int [4]" */
 	char *name;
 };
 
 struct type {
-	const char *name;
+	char *name;			/* with the namespaces and classes it is in */
 	int tag;
 	char file[128];
 	unsigned int line;
@@ -132,7 +134,7 @@ static void describe_members(struct ug_buf *b, Dwarf_Die *die, unsigned int dept
 	if (depth > 16 || dwarf_child(die, &m) != 0)
 		return;
 	do {
-		if (dwarf_tag(&m) != DW_TAG_member)
+		if (dwarf_tag(&m) != DW_TAG_member && dwarf_tag(&m) != DW_TAG_inheritance)
 			continue;
 		describe_member(b, &m, depth);
 		say(b, ";");
@@ -167,7 +169,16 @@ static int add_member(struct type *t, Dwarf_Die *die)
 	return m->name ? 0 : -ENOMEM;
 }
 
-static int read_type(type_vec *v, Dwarf_Die *die)
+static char *join(const char *in, const char *name)
+{
+	char *s = NULL;
+
+	if (!in[0])
+		return strdup(name);
+	return asprintf(&s, "%s::%s", in, name) < 0 ? NULL : s;
+}
+
+static int read_type(type_vec *v, Dwarf_Die *die, const char *in, const char *name)
 {
 	struct type *t = ug_vec_add(v);
 	const char *file = dwarf_decl_file(die);
@@ -179,15 +190,19 @@ static int read_type(type_vec *v, Dwarf_Die *die)
 		return -ENOMEM;
 	ug_die_udata(die, DW_AT_byte_size, &size);
 	dwarf_decl_line(die, &line);
-	*t = (struct type){ .name = ug_die_name(die), .tag = dwarf_tag(die), .size = size,
+	*t = (struct type){ .name = join(in, name), .tag = dwarf_tag(die), .size = size,
 			    .line = (unsigned int)line };
+	if (!t->name)
+		return -ENOMEM;
 	snprintf(t->file, sizeof(t->file), "%s", file ? file : "");
 	if (dwarf_child(die, &m) != 0)
 		return 0;
 	do {
 		int rc = 0;
 
-		if (dwarf_tag(&m) == DW_TAG_member || dwarf_tag(&m) == DW_TAG_enumerator)
+		/* Of static members there is one, elsewhere. */
+		if ((dwarf_tag(&m) == DW_TAG_member && !dwarf_hasattr(&m, DW_AT_external)) ||
+		    dwarf_tag(&m) == DW_TAG_inheritance || dwarf_tag(&m) == DW_TAG_enumerator)
 			rc = add_member(t, &m);
 		if (rc < 0)
 			return rc;
@@ -205,17 +220,13 @@ static bool is_layout(Dwarf_Die *die)
 }
 
 /* A typedef of a nameless structure is that structure's name. */
-static int read_typedef(type_vec *v, Dwarf_Die *die)
+static int read_typedef(type_vec *v, Dwarf_Die *die, const char *in)
 {
 	Dwarf_Die inner;
-	int rc;
 
 	if (!type_of(die, &inner) || !is_layout(&inner) || ug_die_name(&inner)[0])
 		return 0;
-	rc = read_type(v, &inner);
-	if (rc == 0)
-		v->v[v->n - 1].name = ug_die_name(die);
-	return rc;
+	return read_type(v, &inner, in, ug_die_name(die));
 }
 
 static int compare_types(const void *pa, const void *pb)
@@ -226,24 +237,51 @@ static int compare_types(const void *pa, const void *pb)
 	return c ? c : a->tag - b->tag;
 }
 
+static int read_scope(type_vec *v, Dwarf_Die *scope, const char *in, unsigned int depth);
+
+/* What is inside of a namespace or class. */
+static int read_inner(type_vec *v, Dwarf_Die *die, const char *in, unsigned int depth)
+{
+	const char *name = ug_die_name(die);
+	char *inside = join(in, name[0] ? name : "(anonymous)");
+	int rc = inside ? read_scope(v, die, inside, depth + 1) : -ENOMEM;
+
+	free(inside);
+	return rc;
+}
+
+static int read_scope(type_vec *v, Dwarf_Die *scope, const char *in, unsigned int depth)
+{
+	Dwarf_Die die;
+
+	if (depth > SCOPES_MAX || dwarf_child(scope, &die) != 0)
+		return 0;
+	do {
+		int tag = dwarf_tag(&die), rc = 0;
+
+		if (is_layout(&die) && ug_die_name(&die)[0])
+			rc = read_type(v, &die, in, ug_die_name(&die));
+		else if (tag == DW_TAG_typedef)
+			rc = read_typedef(v, &die, in);
+		if (rc == 0 && (tag == DW_TAG_namespace || tag == DW_TAG_structure_type ||
+				tag == DW_TAG_class_type || tag == DW_TAG_union_type))
+			rc = read_inner(v, &die, in, depth);
+		if (rc < 0)
+			return rc;
+	} while (dwarf_siblingof(&die, &die) == 0);
+	return 0;
+}
+
 static int read_types(const struct ug_dobj *o, type_vec *v)
 {
 	Dwarf_Off off = 0;
-	Dwarf_Die cu, die;
+	Dwarf_Die cu;
 
 	while (o->debug && ug_debug_next_cu(o->debug, &off, &cu)) {
-		if (dwarf_child(&cu, &die) != 0)
-			continue;
-		do {
-			int rc = 0;
+		int rc = read_scope(v, &cu, "", 0);
 
-			if (is_layout(&die) && ug_die_name(&die)[0])
-				rc = read_type(v, &die);
-			else if (dwarf_tag(&die) == DW_TAG_typedef)
-				rc = read_typedef(v, &die);
-			if (rc < 0)
-				return rc;
-		} while (dwarf_siblingof(&die, &die) == 0);
+		if (rc < 0)
+			return rc;
 	}
 	if (v->n)
 		qsort(v->v, v->n, sizeof(*v->v), compare_types);
@@ -258,6 +296,7 @@ static void free_types(type_vec *v)
 			free(m->name);
 		}
 		ug_vec_free(&t->members);
+		free(t->name);
 	}
 	ug_vec_free(v);
 }

@@ -26,7 +26,7 @@
 #define UG_FILE_OBJECTS_MAX 256u
 #define UG_FILE_BUILDS_MAX 4096u
 #define UG_FILE_FUNCS_MAX 4096u
-#define UG_FILE_STRING_MAX 255u
+#define UG_FILE_STRING_MAX 4095u	/* names of C++ are long */
 #define UG_FILE_ALIGN_MAX 4096u
 
 enum {

@@ -102,7 +102,14 @@ static bool is_pointer(struct proof *p, struct ug_place place, uint64_t at)
 	       name_of(&p->o->items.v[place.item], buf, sizeof(buf));
 	named = rebuilt_same_name(name, ptr.name);
 	p->unnamed += named == SAME_BUT_FOR_NUMBERS;
-	return named != OTHER_NAME && (uint64_t)place.off == ptr.addr;
+	if (named != OTHER_NAME)
+		return (uint64_t)place.off == ptr.addr;
+	/* Two names of one thing, as a destructor has. */
+	ug_vec_for_each(&p->r.symbols.symbols, s) {
+		if (!strcmp(s->name, ptr.name))
+			return is_named(p, name, place.off, s->value + ptr.addr);
+	}
+	return false;
 }
 
 /* ---- data ---- */
