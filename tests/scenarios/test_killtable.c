@@ -298,6 +298,7 @@ static bool trial(struct row *row, unsigned long calls_of_load, const struct mom
 	char why[600] = "", name[64];
 	struct command c;
 	enum harm harm;
+	bool died;
 	int status;
 
 	prepare(row, calls_of_load, row->trials);
@@ -306,9 +307,11 @@ static bool trial(struct row *row, unsigned long calls_of_load, const struct mom
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(c.output, "\n"), c.output);
 	row->trials++;
 	row->killed += status == 0;
+	/* On a busy machine also by its own watchdog. */
+	died = status == 0 || strstr(c.output, "died of signal");
 	harm = look(row, why, sizeof(why));
 	if (!harm)
-		harm = look_for_eintr(row, status == 0, why, sizeof(why));
+		harm = look_for_eintr(row, died, why, sizeof(why));
 	if (!harm)
 		harm = settle(row, why, sizeof(why));
 	if (!harm)
