@@ -23,6 +23,7 @@
  * thread; and in "forking", whose first thread may be woken by the SIGCHLD of another one that
  * is traced (docs/stopping.md, limits). It is no harm there, but counted.
  */
+#include <dirent.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -94,6 +95,47 @@ static void stop_victim(void)
 {
 	scenario_stop(&victim);
 	victim_state_free(&before);
+}
+
+static bool is_asleep(const char *tid)
+{
+	char path[300], line[256], *name_end;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/stat", victim.pid, tid);
+	f = fopen(path, "re");
+	if (!f)
+		return true;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = 0;
+	fclose(f);
+	name_end = strrchr(line, ')');
+	return name_end && name_end[1] == ' ' && name_end[2] == 'S';
+}
+
+static bool all_asleep(void)
+{
+	struct dirent *e;
+	bool all = true;
+	char path[32];
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", victim.pid);
+	d = opendir(path);
+	while (d && all && (e = readdir(d)))
+		all = e->d_name[0] == '.' || is_asleep(e->d_name);
+	if (d)
+		closedir(d);
+	return all;
+}
+
+/* A thread whose call has returned EINTR counts it when it gets a processor, which may take time. */
+static void await_blocked(const struct row *row)
+{
+	double start = now_s();
+
+	while (strcmp(row->kind, "blocked") == 0 && !all_asleep() && now_s() - start < 20)
+		nap_us(1000);
 }
 
 static unsigned long ask(const char *name)
@@ -262,6 +304,7 @@ static void prepare(const struct row *row, unsigned long calls_of_load, unsigned
 		must_load();
 	else if (strcmp(row->verb, "recover") == 0)
 		leave_something(calls_of_load, trial);
+	await_blocked(row);
 }
 
 /* ---- a trial ---- */
@@ -283,6 +326,7 @@ static enum harm look_for_eintr(struct row *row, bool killed, char *why, size_t 
 
 	if (strcmp(row->kind, "signals") == 0)
 		return NONE;
+	await_blocked(row);
 	answer = scenario_ask(&victim, "reset");
 	worst = scenario_number(answer, "worst");
 	row->interrupted += worst > 0;
