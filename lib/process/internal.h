@@ -61,10 +61,18 @@ void ug_tracer_added(pid_t tid);
 /* True when this process has neither tracee nor child. Ends the watch on all. */
 bool ug_tracer_alone(void);
 
-/* SIGKILL to ourselves in `ns`; 0 disarms. */
-void ug_tracer_watchdog(uint64_t ns);
+/*
+ * SIGKILL to ourselves in `ns`; 0 disarms. There is one for each stop, since several processes may
+ * be held at once; the earliest counts. All zero: not armed.
+ */
+struct ug_watchdog {
+	uint64_t at_ns;
+	struct ug_watchdog *next;
+};
+void ug_tracer_watchdog(struct ug_watchdog *w, uint64_t ns);
 
-/* SCHED_FIFO at not less than `prio` while a stop lasts (best effort), and back. */
+/* SCHED_FIFO at not less than `prio` while stops last (best effort), and back: when no watchdog
+ * is armed any more. */
 void ug_tracer_hurry(unsigned int prio);
 void ug_tracer_relax(void);
 
@@ -116,6 +124,7 @@ struct ug_stop {
 	unsigned int rt_priority;		/* highest of the target */
 	uint64_t first_ns, pause_ns;		/* first interrupt; of a running thread */
 	uint64_t asleep_ns;			/* all that slept had stopped */
+	struct ug_watchdog watchdog;
 	struct ug_stop_stats stats;
 };
 

@@ -95,7 +95,7 @@ static void wait_and_let_go(struct ug_stop *s)
 	if (let_go_stopped(s))
 		return;
 	/* Whatever stops now is frozen until we look at it: the watchdog stays on. */
-	ug_tracer_watchdog(3 * LINGER_NS);
+	ug_tracer_watchdog(&s->watchdog, 3 * LINGER_NS);
 	while (!let_go_stopped(s) && ug_now_ns() < deadline)
 		ug_tracer_sleep(deadline);
 	for (size_t i = 0; i < s->all.n; i++) {
@@ -105,7 +105,7 @@ static void wait_and_let_go(struct ug_stop *s)
 			make_stray(t);
 		t->state = UG_TRACEE_GONE;
 	}
-	ug_tracer_watchdog(0);
+	ug_tracer_watchdog(&s->watchdog, 0);
 }
 
 static bool is_stray(pid_t tid)
@@ -196,7 +196,7 @@ void ug_stop_let_go(struct ug_stop *s)
 	runners_ns = ug_now_ns();
 	resume_sleepers(s);
 	note_times(s, runners_ns);
-	ug_tracer_watchdog(0);
+	ug_tracer_watchdog(&s->watchdog, 0);
 	ug_tracer_relax();
 	if (!s->all.n)
 		return;

@@ -77,12 +77,20 @@ static uint64_t budget_ns(const struct ug_stop *s)
 	return (us ? us : 10000 + 10 * (uint64_t)s->all.n) * 1000;
 }
 
-/* What is right for a stop that nobody wants to last would kill one that is merely late. */
-static void arm_watchdog(const struct ug_stop *s, uint64_t least_ns)
+/* In all, when it is held until others are stopped, too. */
+static uint64_t hold_ns(const struct ug_stop *s)
 {
-	uint64_t ns = budget_ns(s) > least_ns ? budget_ns(s) : least_ns;
+	uint64_t ns = s->opts.hold_us * 1000;
 
-	ug_tracer_watchdog(ns * WATCHDOG_FACTOR);
+	return ns > budget_ns(s) ? ns : budget_ns(s);
+}
+
+/* What is right for a stop that nobody wants to last would kill one that is merely late. */
+static void arm_watchdog(struct ug_stop *s, uint64_t least_ns)
+{
+	uint64_t ns = hold_ns(s) > least_ns ? hold_ns(s) : least_ns;
+
+	ug_tracer_watchdog(&s->watchdog, ns * WATCHDOG_FACTOR);
 }
 
 static uint64_t timeout_ns(const struct ug_stop *s)
@@ -376,7 +384,7 @@ static int stop_all(struct pass *ps)
 	struct ug_stop *s = ps->s;
 	int r;
 
-	ug_tracer_watchdog(SEIZE_LIMIT_NS);
+	ug_tracer_watchdog(&s->watchdog, SEIZE_LIMIT_NS);
 	r = seize_until_stable(s, ps->err);
 	if (r < 0)
 		return r;
@@ -484,7 +492,7 @@ int ug_stop_thread(struct ug_stop *s, pid_t tid, struct ug_thread **ret, struct 
 			ug_stop_let_go_one(s, t);
 	}
 	if (r < 0 && !s->held.n)
-		ug_tracer_watchdog(0);
+		ug_tracer_watchdog(&s->watchdog, 0);
 	if (r < 0)
 		return r;
 	*ret = &t->t;
@@ -523,7 +531,7 @@ bool ug_stop_is_overdue(const struct ug_stop *s)
 {
 	uint64_t since = s->pause_ns ? s->pause_ns : s->asleep_ns;
 
-	return since && ug_now_ns() - since > budget_ns(s);
+	return since && ug_now_ns() - since > hold_ns(s);
 }
 
 size_t ug_stop_count(const struct ug_stop *s)

@@ -12,7 +12,7 @@
  *  - A second thread of the controller reaps the exits of tracees at all times: execve in
  *    the target waits for our zombies while it holds a mutex that blocks our next SEIZE.
  *  - A POSIX timer kills *this process* (SIGKILL) at 20 times the budget during a stop, 200 ms
- *    at the least.
+ *    at the least; of stops that last at once (of several processes) the first that is due.
  *  - A signal-delivery stop is let go with its signal; a group-stopped target is left
  *    group-stopped (detaching reinstates the stop).
  *
@@ -63,6 +63,8 @@ struct ug_thread {
 
 struct ug_stop_opts {
 	uint64_t budget_us;	/* whole-process stop; 0: 10 ms + 10 us a thread */
+	uint64_t hold_us;	/* if longer: how long it may last in all, while other processes are
+				 * stopped to be changed with it */
 	uint64_t timeout_us;	/* ug_stop_thread: how long to wait for one thread; 0: 100 ms */
 };
 
@@ -119,8 +121,9 @@ void ug_stop_resume(struct ug_stop *s);
 /*
  * Has the whole process been stopped for longer than the budget already: from the first interrupt
  * of a running thread on, or, with none, from when all slept in their stops? A thread that is
- * late is given up by ug_stop_all; this also sees what visiting took, or a processor lost
- * meanwhile. For whoever can still do without this stop.
+ * late is given up by ug_stop_all; this also sees what visiting took, what other processes took
+ * that are stopped with it (hold_us), or a processor lost meanwhile. For whoever can still do
+ * without this stop.
  */
 bool ug_stop_is_overdue(const struct ug_stop *s);
 

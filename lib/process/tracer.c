@@ -43,6 +43,7 @@ static UG_VEC(pid_t) watched = UG_VEC_INIT;
 
 static bool have_watchdog;
 static timer_t watchdog;
+static struct ug_watchdog *armed;	/* in no order: there are as many as stops at once */
 static struct sched_param relaxed_param;
 static int relaxed_policy;
 static bool hurrying;
@@ -178,14 +179,31 @@ int ug_tracer_init(struct ug_error *err)
 	return start_reaper(err);
 }
 
-void ug_tracer_watchdog(uint64_t ns)
+static void unlink_watchdog(struct ug_watchdog *w)
 {
-	const struct itimerspec when = {
-		.it_value = { (time_t)(ns / 1000000000u), (long)(ns % 1000000000u) },
-	};
+	for (struct ug_watchdog **at = &armed; *at; at = &(*at)->next)
+		if (*at == w) {
+			*at = w->next;
+			break;
+		}
+}
 
+void ug_tracer_watchdog(struct ug_watchdog *w, uint64_t ns)
+{
+	struct itimerspec when = { 0 };
+	uint64_t first = 0;
+
+	unlink_watchdog(w);
+	if (ns) {
+		*w = (struct ug_watchdog){ ug_now_ns() + ns, armed };
+		armed = w;
+	}
+	for (const struct ug_watchdog *at = armed; at; at = at->next)
+		if (!first || at->at_ns < first)
+			first = at->at_ns;
+	when.it_value = (struct timespec){ (time_t)(first / 1000000000u), (long)(first % 1000000000u) };
 	if (have_watchdog)
-		(void)timer_settime(watchdog, 0, &when, NULL);
+		(void)timer_settime(watchdog, TIMER_ABSTIME, &when, NULL);
 }
 
 void ug_tracer_hurry(unsigned int prio)
@@ -202,6 +220,8 @@ void ug_tracer_hurry(unsigned int prio)
 
 void ug_tracer_relax(void)
 {
+	if (armed)
+		return;
 	if (hurrying)
 		(void)sched_setscheduler(0, relaxed_policy, &relaxed_param);
 	hurrying = false;
