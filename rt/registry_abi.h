@@ -26,7 +26,7 @@
 
 #define UG_REG_NAME "ugraft"
 #define UG_REG_MAGIC UINT64_C(0x0031746661726775)	/* "ugraft1" */
-#define UG_REG_VERSION 4
+#define UG_REG_VERSION 5
 #define UG_REG_PAGES 7
 #define UG_REG_SIZE (UG_REG_PAGES * 4096)
 #define UG_REG_LOG_OFF 4096
@@ -95,6 +95,12 @@ struct ug_reg_slot {			/* 32 bytes, aligned */
  * releases it like any other.
  */
 #define UG_REG_MARK_FORCED 1u
+
+/*
+ * Of a transition: the intent of a group, not forgotten yet. Until it is, the record stays, also
+ * when it is empty: its word says whether this member has committed (it is not UG_WORD_ALL).
+ */
+#define UG_REG_MARK_GROUP 2u
 
 #define UG_REG_AREAS 16
 
@@ -186,6 +192,13 @@ struct ug_reg_move {
 	uint64_t from, to, before;
 };
 
+/* A process of a group. */
+struct ug_reg_member {
+	int32_t pid;			/* in the namespace of the controller */
+	uint32_t pad;
+	uint64_t start_time;		/* clock ticks since boot */
+};
+
 struct ug_reg_trans {
 	struct ug_reg_meta meta;
 	uint64_t word;			/* UG_WORD_NULL, UG_WORD_ALL, or the address of the table */
@@ -198,6 +211,10 @@ struct ug_reg_trans {
 	uint64_t table;			/* address */
 	uint64_t table_len;		/* capacity, bytes */
 	uint32_t table_used;		/* bytes in use; written before the word is */
+	uint32_t nmembers;		/* of its group; 0: it is in none */
+	uint64_t group;			/* the same number in all members */
+	uint64_t pid_ns;		/* inode of the pid namespace of the members' pids */
+	uint32_t members;		/* offset */
 	uint32_t pad2;
 };
 

@@ -81,6 +81,7 @@ enum ug_exit {
 	X(REGISTRY, FAILED, EINVAL, "the registry in the process is damaged or of another version") \
 	X(FOREIGN_TEXT, FAILED, EBUSY, "text in memory is not what the registry says")             \
 	X(COMPILE, FAILED, EINVAL, "the compiler failed")                                          \
+	X(GROUP, FAILED, ECANCELED, "another process of the group stood in the way")               \
 	X(INTERRUPTED, FAILED, EINTR, "interrupted")                                               \
 	X(WORKER, FAILED, EIO, "the helper process died")                                          \
 	X(PARTIAL, PARTIAL, EIO, "some targets done, some not")                                    \

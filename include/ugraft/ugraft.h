@@ -230,6 +230,9 @@ struct ug_status {
 	unsigned int log_total;		/* lines ever written; the last nlog of them are there */
 	size_t nlog;
 	char (*log)[128];		/* "SECONDS text", seconds of CLOCK_REALTIME */
+	/* An atomic change of so many processes, with this one, was cut off; 0: none. ug_recover of
+	 * any of them brings all to the same end. */
+	unsigned int group;
 };
 
 UG_API int ug_status(pid_t pid, struct ug_status **ret, struct ug_error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "engine/build.h"
+#include "engine/group.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -163,6 +164,12 @@ static int place_near(struct ug_build *b, struct ug_near *n, unsigned int attemp
 	return 0;
 }
 
+/* Of the intent of a group. */
+static size_t members_len(const struct ug_build *b)
+{
+	return b->t->intent ? b->t->intent->n * sizeof(struct ug_reg_member) : 0;
+}
+
 int ug_build_place(struct ug_build *b, unsigned int attempt, struct ug_error *err)
 {
 	const struct ug_near *first = b->nears.v;
@@ -173,8 +180,8 @@ int ug_build_place(struct ug_build *b, unsigned int attempt, struct ug_error *er
 	if (r < 0)
 		return r;
 	b->trans_len = ug_align_up(sizeof(struct ug_reg_trans) +
-				   b->moves.n * sizeof(struct ug_reg_move) + 64 + b->table_len,
-				   UG_PAGE_SIZE);
+				   b->moves.n * sizeof(struct ug_reg_move) + members_len(b) + 64 +
+				   b->table_len, UG_PAGE_SIZE);
 	b->meta_len = (b->need_root ? UG_REG_SIZE : 0) + b->hook_len + b->sites_len + b->patch_len +
 		      b->trans_len;
 	r = place(b, first->lo, first->hi, b->meta_len, attempt, &b->meta, err);
@@ -217,18 +224,28 @@ static void encode_gates(struct ug_build *b)
 	}
 }
 
+static void add_intent(const struct ug_intent *intent, struct ug_reg_trans *trans,
+		       struct ug_reg_member *members)
+{
+	trans->group = intent->group;
+	trans->pid_ns = intent->pid_ns;
+	trans->nmembers = intent->n;
+	memcpy(members, intent->v, intent->n * sizeof(*members));
+}
+
 int ug_build_gates(struct ug_build *b, struct ug_error *err)
 {
 	struct ug_record *rec = &b->trans;
 	struct ug_reg_trans *trans;
 	struct ug_reg_move *moves;
-	uint32_t off;
+	uint32_t off, members;
 	int r;
 
 	encode_gates(b);
 	ug_record_free(rec);
 	ug_record_init(rec, sizeof(struct ug_reg_trans));
 	off = ug_record_add(rec, b->moves.n * sizeof(struct ug_reg_move));
+	members = ug_record_add(rec, members_len(b));
 	r = ug_record_finish(rec, b->id_trans, UG_REG_TRANS, err);
 	if (r < 0)
 		return r;
@@ -245,6 +262,9 @@ int ug_build_gates(struct ug_build *b, struct ug_error *err)
 	trans->moves = off;
 	trans->table = b->meta_trans + ug_align_up(rec->len, 8);
 	trans->table_len = b->table_len;
+	trans->members = members;
+	if (b->t->intent)
+		add_intent(b->t->intent, trans, ug_record_at(rec, members));
 	add_areas(b, &trans->meta);
 	return 0;
 }
@@ -297,6 +317,7 @@ static int publish_one(struct ug_build *b, const struct ug_record *rec, uint32_t
 		.meta = meta,
 		.meta_len = (uint32_t)rec->len,
 		.order = kind == UG_REG_PATCH ? b->t->reg.h.next_order : 0,
+		.marks = kind == UG_REG_TRANS && b->t->intent ? UG_REG_MARK_GROUP : 0,
 		.code = kind == UG_REG_PATCH ? b->code : 0,
 	};
 

@@ -63,8 +63,8 @@ static int check_forced(const struct ug_target *t, const char *name, struct ug_e
 	return 0;
 }
 
-static int prepare_load(struct ug_target *t, struct ug_patch *patch, uint32_t *ret_id,
-			struct ug_error *err)
+int ug_operation_prepare_load(struct ug_target *t, struct ug_patch *patch, uint32_t *ret_id,
+			      struct ug_error *err)
 {
 	struct ug_match match;
 	int r = check_forced(t, patch->name, err);
@@ -92,7 +92,7 @@ static int load_patch(struct ug_target *t, const struct ug_operation *op, struct
 		t->report->outcome = UG_ALREADY;
 		return 0;
 	}
-	r = prepare_load(t, patch, &id, err);
+	r = ug_operation_prepare_load(t, patch, &id, err);
 	if (r < 0)
 		return r;
 	r = ug_session_drive(t, op, id, true, err);
@@ -132,19 +132,25 @@ static uint64_t pinned_bytes(const struct ug_target *t)
 	return bytes;
 }
 
-static int take_back(struct ug_target *t, const struct ug_operation *op, struct ug_error *err)
+int ug_operation_prepare_unload(struct ug_target *t, const char *name, uint32_t *ret_id,
+				struct ug_error *err)
 {
-	struct ug_seg *patch = ug_registry_patch(&t->reg, op->what);
-	uint32_t id;
+	struct ug_seg *patch = ug_registry_patch(&t->reg, name);
 	int r;
 
 	if (!patch)
-		return ug_err(err, -UG_E_NO_PATCH, "patch '%s' is not loaded in process %d", op->what,
-			      op->pid);
+		return ug_err(err, -UG_E_NO_PATCH, "patch '%s' is not loaded in process %d", name,
+			      t->proc.pid);
 	t->report->functions = ug_hook_others(patch);
 	r = ug_transfers_await(t, err);
-	if (r == 0)
-		r = ug_prepare_unload(t, patch, &id, err);
+	return r < 0 ? r : ug_prepare_unload(t, patch, ret_id, err);
+}
+
+static int take_back(struct ug_target *t, const struct ug_operation *op, struct ug_error *err)
+{
+	uint32_t id;
+	int r = ug_operation_prepare_unload(t, op->what, &id, err);
+
 	if (r < 0)
 		return r;
 	r = ug_session_drive(t, op, id, true, err);

@@ -25,6 +25,16 @@ struct ug_operation {
  */
 int ug_opts_take(const struct ug_opts *opts, struct ug_opts *ret, struct ug_error *err) ug_must_check;
 
+/*
+ * The first half of a load and of an unload, in a session in which nothing else runs: the
+ * transition is recorded (prepare.h), nothing has begun. Sets report->functions for an unload.
+ */
+struct ug_patch;
+int ug_operation_prepare_load(struct ug_target *t, struct ug_patch *patch, uint32_t *ret_id,
+			      struct ug_error *err) ug_must_check;
+int ug_operation_prepare_unload(struct ug_target *t, const char *name, uint32_t *ret_id,
+				struct ug_error *err) ug_must_check;
+
 /* Jobs for ug_worker_run; arg is a struct ug_operation. */
 int ug_operation_load(void *arg, const struct ug_notify *notify, struct ug_report *report,
 		      struct ug_error *err);

@@ -103,6 +103,7 @@ static bool trans_ok(const struct view *v)
 		return false;
 	memcpy(&t, v->data, sizeof(t));
 	return has_array(v, t.moves, t.nmoves, sizeof(struct ug_reg_move)) &&
+	       has_array(v, t.members, t.nmembers, sizeof(struct ug_reg_member)) &&
 	       t.table_used <= t.table_len && t.table_len <= (16u << 20);
 }
 

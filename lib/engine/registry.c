@@ -217,6 +217,11 @@ struct ug_reg_move *ug_seg_moves(const struct ug_seg *seg)
 	return (struct ug_reg_move *)((char *)seg->record + seg->trans->moves);
 }
 
+struct ug_reg_member *ug_seg_members(const struct ug_seg *seg)
+{
+	return (struct ug_reg_member *)((char *)seg->record + seg->trans->members);
+}
+
 struct ug_reg_range *ug_seg_ranges(const struct ug_seg *seg)
 {
 	uint32_t off = seg->s.kind == UG_REG_PATCH ? seg->patch->ranges : seg->sites->ranges;
@@ -290,6 +295,14 @@ struct ug_seg *ug_registry_running_trans(const struct ug_registry *reg)
 			return parent;
 	}
 	return trans;
+}
+
+struct ug_seg *ug_registry_intent(const struct ug_registry *reg)
+{
+	for (size_t i = 0; i < reg->nsegs; i++)
+		if (reg->segs[i].s.kind == UG_REG_TRANS && reg->segs[i].s.marks & UG_REG_MARK_GROUP)
+			return &reg->segs[i];
+	return NULL;
 }
 
 /* ---- storing ---- */
@@ -435,6 +448,14 @@ int ug_seg_mark(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg, 
 		struct ug_error *err)
 {
 	return store_byte(p, reg, seg, offsetof(struct ug_reg_slot, marks), seg->s.marks | mark, err);
+}
+
+int ug_seg_unmark(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg, uint8_t mark,
+		  struct ug_error *err)
+{
+	uint8_t marks = (uint8_t)(seg->s.marks & ~mark);
+
+	return store_byte(p, reg, seg, offsetof(struct ug_reg_slot, marks), marks, err);
 }
 
 int ug_seg_retire(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg,

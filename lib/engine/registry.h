@@ -47,6 +47,7 @@ const char *ug_seg_str(const struct ug_seg *seg, uint32_t off);
 struct ug_reg_func *ug_seg_funcs(const struct ug_seg *seg);
 struct ug_reg_site *ug_seg_sites(const struct ug_seg *seg);
 struct ug_reg_move *ug_seg_moves(const struct ug_seg *seg);
+struct ug_reg_member *ug_seg_members(const struct ug_seg *seg);
 struct ug_reg_range *ug_seg_ranges(const struct ug_seg *seg);
 struct ug_reg_symbol *ug_seg_symbols(const struct ug_seg *seg);
 
@@ -64,6 +65,9 @@ struct ug_seg *ug_registry_open_trans(const struct ug_registry *reg);
 /* The one that runs: the newest that has committed; when none has, the newest. A reversal that
  * was recorded by a controller that died is open, but changes nothing yet. */
 struct ug_seg *ug_registry_running_trans(const struct ug_registry *reg);
+
+/* The transition, in whichever state, that carries the intent of a group, or NULL. */
+struct ug_seg *ug_registry_intent(const struct ug_registry *reg);
 
 /* ---- stores into the target ---- */
 
@@ -88,6 +92,10 @@ int ug_seg_set_state(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *
 /* One-byte store: add a mark (UG_REG_MARK_*) to a segment. */
 int ug_seg_mark(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg, uint8_t mark,
 		struct ug_error *err) ug_must_check;
+
+/* The same: take a mark away. */
+int ug_seg_unmark(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg, uint8_t mark,
+		  struct ug_error *err) ug_must_check;
 
 /* Clear the ready byte: the slot is free, its areas are garbage from here on. */
 int ug_seg_retire(struct ug_proc *p, struct ug_registry *reg, struct ug_seg *seg,

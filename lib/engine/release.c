@@ -41,7 +41,8 @@ static int retire_empty(struct ug_target *t, struct ug_error *err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < t->reg.nsegs; i++)
-		if (t->reg.segs[i].s.state == UG_REG_EMPTY)
+		if (t->reg.segs[i].s.state == UG_REG_EMPTY &&
+		    !(t->reg.segs[i].s.marks & UG_REG_MARK_GROUP))
 			r = ug_seg_retire(&t->proc, &t->reg, &t->reg.segs[i], err);
 	return r;
 }

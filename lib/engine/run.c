@@ -193,7 +193,7 @@ int ug_run_unwind(struct ug_run *run, struct ug_error *err)
 
 static int create_stop(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
 {
-	struct ug_stop_opts opts = { .budget_us = run->t->max_pause_us };
+	struct ug_stop_opts opts = { .budget_us = run->t->max_pause_us, .hold_us = run->hold_us };
 
 	return ug_stop_create(&run->t->proc, &opts, ret, err);
 }
@@ -231,9 +231,8 @@ static int spare_transfers(struct ug_run *run, struct ug_error *err)
 	return r == -UG_E_TRANSFER && begun ? 0 : r;
 }
 
-int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
+int ug_run_stop_ready(struct ug_run *run, struct ug_error *err)
 {
-	struct ug_stop *stop;
 	int r;
 
 	/* A fresh snapshot: new threads have new stacks. Read before, not in, the stop. */
@@ -241,10 +240,16 @@ int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *e
 	r = ug_maps_read(&run->t->proc, &run->t->maps, err);
 	if (r == 0)
 		r = spare_transfers(run, err);
-	if (r == 0) {
+	if (r == 0)
 		ug_search_prepare(run);
-		r = create_stop(run, &stop, err);
-	}
+	return r;
+}
+
+int ug_run_stop_now(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
+{
+	struct ug_stop *stop;
+	int r = create_stop(run, &stop, err);
+
 	if (r < 0)
 		return r;
 	ug_vec_for_each(&run->threads, rec)
@@ -263,6 +268,13 @@ int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *e
 	drop_unseen(run);
 	*ret = stop;
 	return 0;
+}
+
+int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
+{
+	int r = ug_run_stop_ready(run, err);
+
+	return r < 0 ? r : ug_run_stop_now(run, ret, err);
 }
 
 void ug_run_resume(struct ug_run *run, struct ug_stop *stop)

@@ -45,6 +45,8 @@ struct ug_run {
 	uint64_t *occupied;		/* items some thread may be in, of the last full stop */
 	bool tier2;			/* refute hits of the scan by unwinding; ug_run_unwind */
 	bool at_once;			/* suspended contexts: no table, and memory counts */
+	bool together;			/* of a group: no thread may be left behind */
+	uint64_t hold_us;		/* of a group: how long all may be stopped */
 	bool scanned;			/* memory, in this full stop */
 	bool searchable;		/* prepared for this stop; else nothing is known to be free */
 	struct ug_error unsearchable;	/* why it never will be */
@@ -71,6 +73,10 @@ int ug_run_unwind(struct ug_run *run, struct ug_error *err) ug_must_check;
 /* Stop the whole process and check every thread; results in run->threads, run->occupied. */
 int ug_run_stop_all(struct ug_run *run, struct ug_stop **ret, struct ug_error *err) ug_must_check;
 
+/* Its two halves, for when several processes are stopped: what takes time, and the stop. */
+int ug_run_stop_ready(struct ug_run *run, struct ug_error *err) ug_must_check;
+int ug_run_stop_now(struct ug_run *run, struct ug_stop **ret, struct ug_error *err) ug_must_check;
+
 /* Resume, account for the pause. */
 void ug_run_resume(struct ug_run *run, struct ug_stop *stop);
 
@@ -78,6 +84,31 @@ void ug_run_resume(struct ug_run *run, struct ug_stop *stop);
 struct ug_thread_rec *ug_run_check(struct ug_run *run, struct ug_thread *thread,
 				   struct ug_error *err);
 struct ug_thread_rec *ug_run_find(struct ug_run *run, pid_t tid, uint64_t start_time);
+
+/*
+ * What a beginning is made of, for a group, which makes each step in all its members before the
+ * next:
+ *	ready	what takes time, in round `round` of trying; nothing is stopped
+ *	hold	the whole process is stopped, and may commit; on failure it runs (-EAGAIN: not this time)
+ *	arm	in the stop, the entries lead to the gates, word ALL; on failure they are as before
+ *	disarm	in the stop, back
+ * and to take back what did not commit: cancel.
+ */
+int ug_run_ready(struct ug_run *run, unsigned int round, struct ug_error *err) ug_must_check;
+int ug_run_hold(struct ug_run *run, struct ug_stop **ret, struct ug_error *err) ug_must_check;
+int ug_run_arm(struct ug_run *run, struct ug_error *err) ug_must_check;
+void ug_run_disarm(struct ug_run *run);
+int ug_run_cancel(struct ug_run *run);
+
+/* Held for longer than a stop that is to begin something may last: -UG_E_UNSTOPPABLE. */
+int ug_run_check_pause(const struct ug_run *run, const struct ug_stop *stop,
+		       struct ug_error *err) ug_must_check;
+
+/* Which thread kept it from being held. Returns the error. */
+int ug_run_explain(const struct ug_run *run, struct ug_error *err);
+
+/* The lines of a transition from its start to its end. */
+void ug_run_log_whole(struct ug_run *run);
 
 /* Store of the transition's word. In a full stop only. */
 int ug_run_set_word(struct ug_run *run, uint64_t word, struct ug_error *err) ug_must_check;

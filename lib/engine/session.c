@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "engine/group.h"
 #include "engine/release.h"
 #include "engine/transition.h"
 #include "text/gate.h"
@@ -21,8 +22,8 @@ static uint64_t deadline_in(unsigned int ms)
 	return ug_now_ns() + ms * UINT64_C(1000000);
 }
 
-int ug_session_begin(struct ug_target *t, const struct ug_operation *op,
-		     const struct ug_notify *notify, struct ug_report *report, struct ug_error *err)
+int ug_session_open(struct ug_target *t, const struct ug_operation *op,
+		    const struct ug_notify *notify, struct ug_report *report, struct ug_error *err)
 {
 	uint64_t now = ug_now_ns();
 	int r = ug_target_open(op->pid, UG_TARGET_LOCK | UG_TARGET_OBJECTS, t, err);
@@ -46,6 +47,23 @@ int ug_session_begin(struct ug_target *t, const struct ug_operation *op,
 		r = ug_target_reason(t, r, err);
 		ug_target_close(t);
 	}
+	return r;
+}
+
+int ug_session_begin(struct ug_target *t, const struct ug_operation *op,
+		     const struct ug_notify *notify, struct ug_report *report, struct ug_error *err)
+{
+	unsigned int settled = 0;
+	int r = ug_session_open(t, op, notify, report, err);
+
+	/* Another controller may be quicker, and die as well. */
+	while (r == 0 && ug_registry_intent(&t->reg)) {
+		r = ug_group_settle(t, op, &settled, err);
+		if (r == 0)
+			r = ug_session_open(t, op, notify, report, err);
+	}
+	if (r == 0)
+		t->settled = settled;
 	return r;
 }
 
@@ -73,6 +91,9 @@ int ug_session_settle(struct ug_target *t, unsigned int *ret_n, struct ug_seg **
 {
 	struct ug_seg *trans;
 
+	if (ret_n)
+		*ret_n += t->settled;
+	t->settled = 0;
 	while ((trans = ug_registry_open_trans(&t->reg)) && trans->trans->word == UG_WORD_ALL) {
 		int r = ug_transition_run(t, trans->s.id, false, err);
 

@@ -3,13 +3,14 @@
  * One controller's session with one process: pinned, locked, driven, left. What the
  * operations have in common; runs in the worker.
  *
- * A controller that died has left one of three things, and they are told apart by what is in
+ * A controller that died has left one of four things, and they are told apart by what is in
  * the process alone:
  *
  *	a transition that never committed	it is rolled back before anything else
  *	a transition that has committed		it runs: nobody drives it, but each thread is where
  *						it says; it can be driven on, reversed, forced
  *	segments nobody refers to		they are released
+ *	the intent of a group			the group is brought to its end before anything else
  */
 #ifndef UG_ENGINE_SESSION_H
 #define UG_ENGINE_SESSION_H
@@ -17,17 +18,25 @@
 #include "engine/operation.h"
 #include "engine/target.h"
 
-/* Open, lock, and check that we may work on it. On success ug_session_end. */
+/*
+ * Open, lock, and check that we may work on it; bring the group it belongs to, if any, to its end
+ * (group.h): that takes the locks of its other members, too. On success ug_session_end.
+ */
 int ug_session_begin(struct ug_target *t, const struct ug_operation *op,
 		     const struct ug_notify *notify, struct ug_report *report,
 		     struct ug_error *err) ug_must_check;
+
+/* The same, but the intent of a group may be in it: for those who hold all its members. */
+int ug_session_open(struct ug_target *t, const struct ug_operation *op,
+		    const struct ug_notify *notify, struct ug_report *report,
+		    struct ug_error *err) ug_must_check;
 
 /* Returns r, the result of the operation; -UG_E_GONE when it failed and the target has gone. */
 int ug_session_end(struct ug_target *t, const struct ug_operation *op, int r, struct ug_error *err);
 
 /*
- * Roll back what never committed; adds their number to *ret_n (may be NULL). *ret: the
- * transition that runs, or NULL.
+ * Roll back what never committed; adds their number, and that of what was brought to its end when
+ * the session began, to *ret_n (may be NULL). *ret: the transition that runs, or NULL.
  */
 int ug_session_settle(struct ug_target *t, unsigned int *ret_n, struct ug_seg **ret,
 		      struct ug_error *err) ug_must_check;

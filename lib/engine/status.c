@@ -180,6 +180,16 @@ static int fill_process(struct ug_target *t, struct ug_status *st, struct ug_err
 	return 0;
 }
 
+static void fill_group(const struct ug_target *t, struct ug_status *st)
+{
+	const struct ug_seg *intent = ug_registry_intent(&t->reg);
+
+	if (!intent)
+		return;
+	st->group = intent->trans->nmembers;
+	st->needs_recovery = true;	/* the same */
+}
+
 static int fill_registry(struct ug_target *t, struct ug_status *st, struct ug_error *err)
 {
 	int r;
@@ -192,6 +202,7 @@ static int fill_registry(struct ug_target *t, struct ug_status *st, struct ug_er
 	r = fill_patches(t, st, err);
 	if (r == 0)
 		r = fill_transition(t, st, err);
+	fill_group(t, st);
 	if (r == 0)
 		r = ug_registry_read_log(&t->proc, &t->reg, &st->log, &st->nlog, err);
 	st->log_total = t->reg.h.log_next;
@@ -204,6 +215,7 @@ static void look_for_controller(struct ug_target *t, struct ug_status *st)
 	if (ug_proc_locked(&t->proc)) {
 		st->busy = true;
 		st->needs_recovery = false;
+		st->group = 0;
 	}
 }
 

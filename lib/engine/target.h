@@ -11,6 +11,8 @@
 #include "object/object.h"
 #include "ugraft/ugraft.h"
 
+struct ug_intent;
+
 struct ug_target {
 	struct ug_proc proc;
 	struct ug_maps maps;
@@ -27,6 +29,9 @@ struct ug_target {
 	uint64_t deadline_ns;
 	struct ug_report *report;
 	const struct ug_notify *notify;
+	unsigned int settled;		/* of a group, brought to its end when the session began */
+	const struct ug_intent *intent;	/* of a group: recorded with the transition; NULL: none */
+	bool forward;			/* what cannot commit yet is left as it is, not taken back */
 };
 
 /* How an operation tells of its progress and hears of a cancellation. */

@@ -206,6 +206,31 @@ static int check_pointers(struct ug_run *run, struct ug_error *err)
 	return 0;
 }
 
+int ug_run_arm(struct ug_run *run, struct ug_error *err)
+{
+	int r = check_pointers(run, err);
+
+	if (r < 0)
+		return r;
+	run->untouched = false;
+	r = move_entries(run, true, err);
+	if (r < 0)
+		ug_run_disarm(run);
+	return r;
+}
+
+void ug_run_disarm(struct ug_run *run)
+{
+	struct ug_error err;
+
+	if (run->untouched)
+		return;
+	if (move_entries(run, false, &err) < 0)
+		ug_log_warn("cannot move the entries back: %s", err.message);
+	else
+		run->untouched = true;
+}
+
 /*
  * In the stop: entries under ALL, table, word. *ret_waiting: threads that are not switched.
  * On failure the entries are back at `before`.
@@ -213,23 +238,15 @@ static int check_pointers(struct ug_run *run, struct ug_error *err)
 static int commit(struct ug_run *run, const struct ug_run *parent, size_t *ret_waiting,
 		  struct ug_error *err)
 {
-	struct ug_error undo;
-	int r;
+	int r = ug_run_arm(run, err);
 
-	r = check_pointers(run, err);
 	if (r < 0)
 		return r;
-	run->untouched = false;
-	r = move_entries(run, true, err);
-	if (r == 0)
-		r = fill_table(run, parent, ret_waiting, err);
+	r = fill_table(run, parent, ret_waiting, err);
 	if (r == 0)
 		r = ug_run_set_word(run, *ret_waiting ? run->trans->trans->table : UG_WORD_NULL, err);
 	if (r < 0) {
-		if (move_entries(run, false, &undo) < 0)
-			ug_log_warn("cannot move the entries back: %s", undo.message);
-		else
-			run->untouched = true;
+		ug_run_disarm(run);
 		return r;
 	}
 	run->t->report->threads = (unsigned int)run->threads.n;
@@ -259,10 +276,12 @@ static int may_commit(struct ug_run *run, struct ug_error *err)
 	if (any_in_bytes(run) || pad_in_the_way(run, false))
 		return -EAGAIN;
 	r = ug_contexts_notice(run, err);
-	if (r < 0 || !run->at_once)
+	if (r < 0 || (!run->at_once && !run->together))
 		return r;
 	if (count_unsafe(run))
 		return -EAGAIN;
+	if (!run->at_once)
+		return 0;
 	if (run->unsearchable.code) {
 		if (err)
 			*err = run->unsearchable;
@@ -275,27 +294,52 @@ static int may_commit(struct ug_run *run, struct ug_error *err)
 	       ug_checkset_meet(&run->cs, run->occupied, run->cs.pads) ? -EAGAIN : 0;
 }
 
+int ug_run_ready(struct ug_run *run, unsigned int round, struct ug_error *err)
+{
+	/* The second try refutes stale words by unwinding: it costs pause, so not the first. */
+	int r = round ? ug_run_unwind(run, err) : 0;
+
+	if (r == 0)
+		r = verify_entries(run, err);
+	return r < 0 ? r : ug_run_stop_ready(run, err);
+}
+
+int ug_run_check_pause(const struct ug_run *run, const struct ug_stop *stop, struct ug_error *err)
+{
+	/* Nothing has been written: another stop can be tried. Not on the way back or to the end. */
+	if (run->trans->trans->parent || run->t->forward || !ug_stop_is_overdue(stop))
+		return 0;
+	return ug_err(err, -UG_E_UNSTOPPABLE, "process %d was not stopped and checked within the pause "
+		      "budget: raise --max-pause", run->t->proc.pid);
+}
+
+int ug_run_hold(struct ug_run *run, struct ug_stop **ret, struct ug_error *err)
+{
+	struct ug_stop *stop;
+	int r = ug_run_stop_now(run, &stop, err);
+
+	if (r < 0)
+		return r;
+	/* Not for the search for contexts, which is bounded by a size and never gets faster. */
+	r = ug_run_check_pause(run, stop, err);
+	if (r == 0)
+		r = may_commit(run, err);
+	if (r < 0)
+		ug_run_resume(run, stop);
+	else
+		*ret = stop;
+	return r;
+}
+
 static int start_once(struct ug_run *run, const struct ug_run *parent, size_t *ret_waiting,
 		      struct ug_error *err)
 {
 	struct ug_stop *stop;
-	int r = verify_entries(run, err);
+	int r = ug_run_hold(run, &stop, err);
 
-	if (r == 0)
-		r = ug_run_stop_all(run, &stop, err);
 	if (r < 0)
 		return r;
-	/*
-	 * Nothing has been written: another stop can be tried. Not on the way back or to the end;
-	 * and not for the search for contexts, which is bounded by a size and never gets faster.
-	 */
-	if (!parent && ug_stop_is_overdue(stop))
-		r = ug_err(err, -UG_E_UNSTOPPABLE, "process %d was not stopped and checked within "
-			   "the pause budget: raise --max-pause", run->t->proc.pid);
-	if (r == 0)
-		r = may_commit(run, err);
-	if (r == 0)
-		r = commit(run, parent, ret_waiting, err);
+	r = commit(run, parent, ret_waiting, err);
 	if (r == 0 && *ret_waiting == 0)
 		r = ug_run_finish(run, err);
 	ug_run_resume(run, stop);
@@ -303,12 +347,12 @@ static int start_once(struct ug_run *run, const struct ug_run *parent, size_t *r
 }
 
 /* No stop was found that could commit: say which thread was in the way, and why. */
-static int explain_no_commit(const struct ug_run *run, struct ug_error *err)
+int ug_run_explain(const struct ug_run *run, struct ug_error *err)
 {
 	ug_vec_for_each(&run->threads, rec) {
 		int r;
 
-		if (!rec->in_bytes && !rec->in_pad && (rec->safe || !run->at_once))
+		if (!rec->in_bytes && !rec->in_pad && (rec->safe || (!run->at_once && !run->together)))
 			continue;
 		r = rec->report.verdict == UG_UNRELIABLE ?
 		    ug_err(err, -UG_E_STACK_UNRELIABLE, "the stack of thread %d cannot be checked: %s",
@@ -328,8 +372,7 @@ static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_wa
 	int r;
 
 	for (unsigned int round = 0;; round++) {
-		/* The second try refutes stale words by unwinding: it costs pause, so not the first. */
-		r = round ? ug_run_unwind(run, err) : 0;
+		r = ug_run_ready(run, round, err);
 		if (r == 0)
 			r = start_once(run, parent, ret_waiting, err);
 		if (!ug_run_worth_retrying(r))
@@ -339,7 +382,7 @@ static int start(struct ug_run *run, const struct ug_run *parent, size_t *ret_wa
 		ug_run_progress(run);
 		ug_run_back_off(run, round);
 	}
-	return r == -EAGAIN ? explain_no_commit(run, err) : r;
+	return r == -EAGAIN ? ug_run_explain(run, err) : r;
 }
 
 /* ---- completion ---- */
@@ -483,6 +526,13 @@ static void log_complete(struct ug_run *run, const char *way)
 			patch_name(run), way);
 }
 
+void ug_run_log_whole(struct ug_run *run)
+{
+	log_line(run, UG_LOG_NOTICE, "starting", direction(run));
+	log_line(run, UG_LOG_DEBUG, "completing", direction(run));
+	log_complete(run, direction(run));
+}
+
 /* The kernel ends a load that could not begin as if it had been taken back. */
 void ug_log_failed_load(struct ug_target *t, const char *patch)
 {
@@ -494,7 +544,7 @@ void ug_log_failed_load(struct ug_target *t, const char *patch)
 	ug_registry_log(&t->proc, &t->reg, UG_LOG_NOTICE, "'%s': unpatching complete", patch);
 }
 
-static int cancel(struct ug_run *run)
+int ug_run_cancel(struct ug_run *run)
 {
 	struct ug_error err;
 	int r;
@@ -528,15 +578,16 @@ static int run_fresh(struct ug_run *run, struct ug_error *err)
 		r = ug_run_init(&parent, run->t, run->trans->trans->parent, err);
 	if (r < 0)
 		return r;
-	run->untouched = true;
+	/* Of somebody else's, whose intent binds us, nothing is known. */
+	run->untouched = !run->t->forward;
 	r = start(run, reversal ? &parent : NULL, &waiting, err);
 	/* Not before: the kernel, too, says so once nothing can keep it from being begun. */
 	if (r == 0)
 		log_line(run, UG_LOG_NOTICE, "starting", direction(run));
 	if (reversal)
 		ug_run_deinit(&parent);
-	if (r < 0 && run->trans->trans->word == UG_WORD_ALL)
-		(void)cancel(run);
+	if (r < 0 && run->trans->trans->word == UG_WORD_ALL && !run->t->forward)
+		(void)ug_run_cancel(run);
 	if (r < 0 || !waiting)
 		return r;
 	if (run->t->flags & UG_OPT_NO_WAIT)
@@ -555,12 +606,13 @@ int ug_transition_run(struct ug_target *t, uint32_t id, bool fresh, struct ug_er
 	if (r < 0)
 		goto out;
 	run.at_once = r > 0;
+	run.together = run.trans->trans->nmembers != 0;
 	if (run.trans->trans->word != UG_WORD_ALL)
 		r = complete(&run, err);
 	else if (fresh)
 		r = run_fresh(&run, err);
 	else {
-		r = cancel(&run);
+		r = ug_run_cancel(&run);
 		if (r == 0)
 			r = ug_err(err, -ECANCELED, "the transition had not begun and was taken back");
 		goto out;
