@@ -94,7 +94,8 @@ int ug_session_settle(struct ug_target *t, unsigned int *ret_n, struct ug_seg **
 	if (ret_n)
 		*ret_n += t->settled;
 	t->settled = 0;
-	while ((trans = ug_registry_open_trans(&t->reg)) && trans->trans->word == UG_WORD_ALL) {
+	while ((trans = ug_registry_open_trans(&t->reg)) &&
+	       (trans->trans->word == UG_WORD_ALL || ug_transition_is_ending(t, trans))) {
 		int r = ug_transition_run(t, trans->s.id, false, err);
 
 		if (r < 0 && r != -ECANCELED)

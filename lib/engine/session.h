@@ -3,12 +3,13 @@
  * One controller's session with one process: pinned, locked, driven, left. What the
  * operations have in common; runs in the worker.
  *
- * A controller that died has left one of four things, and they are told apart by what is in
+ * A controller that died has left one of five things, and they are told apart by what is in
  * the process alone:
  *
  *	a transition that never committed	it is rolled back before anything else
  *	a transition that has committed		it runs: nobody drives it, but each thread is where
  *						it says; it can be driven on, reversed, forced
+ *	one whose completion has begun		all threads are switched: it is completed
  *	segments nobody refers to		they are released
  *	the intent of a group			the group is brought to its end before anything else
  */
@@ -35,8 +36,9 @@ int ug_session_open(struct ug_target *t, const struct ug_operation *op,
 int ug_session_end(struct ug_target *t, const struct ug_operation *op, int r, struct ug_error *err);
 
 /*
- * Roll back what never committed; adds their number, and that of what was brought to its end when
- * the session began, to *ret_n (may be NULL). *ret: the transition that runs, or NULL.
+ * Roll back what never committed, and complete what was cut off in its completion, which can no
+ * longer be reversed; adds their number, and that of what was brought to its end when the session
+ * began, to *ret_n (may be NULL). *ret: the transition that runs, or NULL.
  */
 int ug_session_settle(struct ug_target *t, unsigned int *ret_n, struct ug_seg **ret,
 		      struct ug_error *err) ug_must_check;

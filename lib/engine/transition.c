@@ -626,6 +626,21 @@ out:
 	return r;
 }
 
+bool ug_transition_is_ending(struct ug_target *t, const struct ug_seg *trans)
+{
+	if (trans->trans->word != UG_WORD_NULL)
+		return false;
+	for (uint32_t i = 0; i < trans->trans->nmoves; i++) {
+		const struct ug_reg_move *move = &ug_seg_moves(trans)[i];
+		const struct ug_reg_site *site = ug_registry_site(&t->reg, move->func, NULL);
+		ug_raddr_t now;
+
+		if (site && ug_entry_read(&t->proc, site, &now, NULL) == 0 && now == move->to)
+			return true;
+	}
+	return false;
+}
+
 int ug_transition_blocking(struct ug_target *t, uint32_t id, struct ug_error *err)
 {
 	struct ug_stop *stop;

@@ -34,7 +34,8 @@
  *
  * 0: complete. -UG_E_TIMEOUT: the deadline passed (or a cancellation came) after the commit;
  * it goes on when somebody continues it. Everything else: it did not commit and has been
- * taken back (the record is closed); the target runs what it ran before.
+ * taken back (the record is closed); the target runs what it ran before. With t->forward (of a
+ * group, group.h) it is left as it is instead.
  */
 int ug_transition_run(struct ug_target *t, uint32_t id, bool fresh, struct ug_error *err) ug_must_check;
 
@@ -43,6 +44,12 @@ int ug_transition_run(struct ug_target *t, uint32_t id, bool fresh, struct ug_er
  */
 int ug_transition_reverse(struct ug_target *t, uint32_t id, uint32_t *ret_id,
 			  struct ug_error *err) ug_must_check;
+
+/*
+ * Was its completion cut off: do entries lead to their targets already? All threads are switched
+ * then. It can only be completed: a reversal would have to begin at gates.
+ */
+bool ug_transition_is_ending(struct ug_target *t, const struct ug_seg *trans);
 
 /*
  * One full stop that changes nothing: tells notify->blocker each thread that the transition
