@@ -88,6 +88,7 @@ int change_job(const struct cli *cli, const struct change *change, const struct 
 		.scopes = targets->scopes,
 		.nscopes = targets->nscopes,
 		.opts = &opts,
+		.atomic = cli->atomic,
 		.told = told,
 	};
 	struct ug_members *members;

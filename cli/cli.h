@@ -44,6 +44,7 @@ struct cli {
 	bool version;
 
 	bool tree;			/* PROC means its descendants, too */
+	bool atomic;			/* all processes, or none */
 	const char *patch;		/* wait, reverse, force: whose transition it must be */
 	bool accept_inconsistency;	/* force */
 
@@ -88,6 +89,7 @@ enum {
 	TAKES_ON_TIMEOUT = 1 << 7,
 	TAKES_NO_WAIT = 1 << 8,
 	TAKES_TREE = 1 << 9,
+	TAKES_ATOMIC = 1 << 10,
 	TAKES_TIMEOUT = TAKES_TIME | TAKES_ON_TIMEOUT | TAKES_NO_WAIT,
 };
 

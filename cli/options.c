@@ -42,6 +42,12 @@ static bool set_tree(struct cli *cli, const char *arg)
 	return true;
 }
 
+static bool set_atomic(struct cli *cli, const char *arg)
+{
+	cli->atomic = true;
+	return true;
+}
+
 static bool set_suspend_seccomp(struct cli *cli, const char *arg)
 {
 	cli->flags |= UG_OPT_SUSPEND_SECCOMP;
@@ -283,6 +289,8 @@ const struct option_def option_defs[] = {
 	  "the longest stop of the whole process, as 10ms or 500us", NULL, set_max_pause },
 	{ "tree", 0, NULL, false, TAKES_TREE,
 	  "each PROC with all its descendants, also those born meanwhile", NULL, set_tree },
+	{ "atomic", 0, NULL, false, TAKES_ATOMIC,
+	  "the processes must agree: change all of them in one moment, or none", NULL, set_atomic },
 	{ "suspend-seccomp", 0, NULL, false, TAKES_CHANGE,
 	  "lift seccomp while working; if ugraft is killed then, the target may be too", NULL,
 	  set_suspend_seccomp },

@@ -59,6 +59,9 @@ void results_free(struct results *r)
 
 static bool counts(const struct result *one)
 {
+	/* Others of its group have the reason. */
+	if (one->err.code == -UG_E_GROUP)
+		return false;
 	return one->target.named ||
 	       (one->state != UG_RESULT_GONE && one->state != UG_RESULT_NOT_APPLICABLE);
 }

@@ -271,7 +271,7 @@ static int resolve_one(struct targets *t, char *arg, target_filter filter, const
 int targets_resolve(struct targets *ret, char **args, int nargs, target_filter filter,
 		    const void *ctx, struct ug_error *err)
 {
-	ret->as_job = ret->tree;
+	ret->as_job |= ret->tree;
 	for (int i = 0; i < nargs; i++) {
 		int rc = resolve_one(ret, args[i], filter, ctx, err);
 

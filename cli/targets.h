@@ -21,7 +21,7 @@ struct targets {
 	struct ug_scope *scopes;
 	size_t nscopes;
 	bool tree;		/* set by the caller: --tree, descendants too */
-	bool as_job;		/* --tree, unit: or cgroup: processes may come that belong to it */
+	bool as_job;		/* set by the caller; or processes may come: --tree, unit: or cgroup: */
 	size_t unreadable;	/* candidates of `all` that could not be looked at */
 };
 

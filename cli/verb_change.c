@@ -209,7 +209,7 @@ static int change_all(const struct cli *cli, const struct change *change,
 static int run(const struct cli *cli, const struct change *change, char **args, int nargs,
 	       const void *filter_ctx)
 {
-	struct targets targets = { .tree = cli->tree };
+	struct targets targets = { .tree = cli->tree, .as_job = cli->atomic };
 	struct ug_error err;
 	int code;
 

@@ -84,6 +84,9 @@ static const char *condition(const struct ug_status *st)
 		return "not patched";
 	if (st->busy)
 		return "a controller is at work on it";
+	if (st->group)
+		return "its change together with other processes was cut off: 'ugraft recover' brings all "
+		       "to the same end";
 	if (st->in_transition)
 		return "a transition is not complete, and nobody drives it: 'ugraft wait' does";
 	if (st->is_copy)
@@ -175,6 +178,7 @@ static json_t *status_json(const struct ug_status *st)
 	json_object_set_new(o, "exe", json_clean(st->exe));
 	json_object_set_new(o, "patched", json_boolean(st->patched));
 	json_object_set_new(o, "needs_recovery", json_boolean(st->needs_recovery));
+	json_object_set_new(o, "group", json_integer(st->group));
 	json_object_set_new(o, "is_copy", json_boolean(st->is_copy));
 	json_object_set_new(o, "busy", json_boolean(st->busy));
 	json_object_set_new(o, "threads", json_integer(st->threads));

@@ -10,12 +10,14 @@ const struct verb verbs[] = {
 	  "Every thread is moved from the old functions to the new at a moment when it provably\n"
 	  "executes neither. If not all of them can be moved in time, the load is reversed and\n"
 	  "the process is as before. A patch applies only to the exact builds it was made for.",
-	  TAKES_TIMEOUT | CHANGES, 2, -1, OPERAND_FILE, OPERAND_PROC, verb_load },
+	  TAKES_TIMEOUT | TAKES_ATOMIC | CHANGES, 2, -1, OPERAND_FILE, OPERAND_PROC,
+	  verb_load },
 	{ "unload", "NAME PROC...", "take a patch back",
 	  "The same as a load in the other direction: afterwards the original functions run and\n"
 	  "their code is byte for byte as before. Any loaded patch can be taken back: functions\n"
 	  "that another one replaces as well keep that one's version, or fall back to it.",
-	  TAKES_TIMEOUT | CHANGES, 2, -1, OPERAND_PATCH, OPERAND_PROC, verb_unload },
+	  TAKES_TIMEOUT | TAKES_ATOMIC | CHANGES, 2, -1, OPERAND_PATCH, OPERAND_PROC,
+	  verb_unload },
 	{ "wait", "PROC...", "drive a running transition on until it is complete",
 	  "For one that 'load --on-timeout=keep' or a killed ugraft has left. When the time is up\n"
 	  "it is left running again.",

@@ -110,11 +110,20 @@ struct ug_job {
 	const struct ug_opts *opts;
 	/* May be NULL; called with opts->ctx whenever a member has a result, or another one. */
 	void (*told)(const struct ug_member *member, void *ctx);
+	/*
+	 * Load and unload: the processes must agree, because they share memory. All are changed in
+	 * one moment in which all are stopped, or none is. Refused or not ready in time: one that
+	 * was named by its pid and has nothing this is for, too; those which could have been
+	 * changed then have -UG_E_GROUP. opts->max_pause_us is for the stop of all of them; 0: as
+	 * long as each might be stopped alone, together. See docs/groups.md for what is not promised.
+	 */
+	bool atomic;
 };
 
 /*
  * Do it. 0: *ret says what became of each, also when all have failed; to be freed by
- * ug_members_free. Negative: nothing was done, to nobody (-ESRCH: the scopes are empty).
+ * ug_members_free. Negative: nothing was done, to nobody (-ESRCH: the scopes are empty); of an
+ * atomic one also -UG_E_WORKER: then it may have been done, to all or to nobody, and err says so.
  */
 UG_API int ug_job_run(const struct ug_job *job, struct ug_members **ret, struct ug_error *err);
 UG_API void ug_members_free(struct ug_members *members);

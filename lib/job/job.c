@@ -233,8 +233,12 @@ int ug_job_run(const struct ug_job *user_job, struct ug_members **ret, struct ug
 		r = ug_opts_take(job.opts, &w.opts, err);
 	if (r == 0 && !w.opts.timeout_ms)
 		w.opts.timeout_ms = UG_TIMEOUT_MS;
-	if (r == 0)
+	if (r == 0 && job.atomic) {
+		r = ug_work_atomic(&w, err);
+		settled = true;
+	} else if (r == 0) {
 		r = run(&w, &settled, err);
+	}
 	if (r == 0)
 		r = hand_over(&w, settled, ret, err);
 	ug_vec_free(&w.state);

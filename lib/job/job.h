@@ -34,6 +34,9 @@ struct ug_work {
 /* Try, or drive, or give up member `i`; sets its result and what is to be done next. */
 void ug_work_on(struct ug_work *w, size_t i);
 
+/* All of it, of an atomic job: fills w->members. */
+int ug_work_atomic(struct ug_work *w, struct ug_error *err) ug_must_check;
+
 bool ug_work_cancelled(const struct ug_work *w);
 
 /* Of the transition of one member, and how long new ones are looked for. */
