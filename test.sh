@@ -91,7 +91,7 @@ run_tests()
 	done
 	if [ $# -eq 0 ]; then
 		args+=(--no-suite campaign)
-		echo "NOT RUN: suite 'campaign' (probe-long: docs/probe.md; kill-table-all, kill-table-steps, signals-long: docs/without-a-trace.md)"
+		echo "NOT RUN: suite 'campaign' (probe-long: docs/probe.md; kill-table-all, kill-table-steps, signals-long: docs/without-a-trace.md; pair-*-all: docs/groups.md)"
 	fi
 	rm -f "$build"/meson-logs/testlog.json
 	# The timeouts are for a machine that does nothing else; a busy one gets more.
