@@ -254,6 +254,15 @@ point "a diff that does not apply" says 1 "does not apply"
 "$ugraft" build --lint --src tree >out 2>err
 status=$?
 point "no diff" says 2 "--diff"
+# ---- a real fix: redis, CVE-2025-46818 ----
+
+"$ugraft" build --lint -q --src "$here/lint" --diff "$here/lint/CVE-2025-46818.diff" >out 2>err
+status=$?
+point "a real fix that no patch can be made of" says 5 "redisServer: new 'int lua_enable_deprecated_api'"
+sed 's|.*\[||; s|\]$||' out | sort | uniq -c | awk '{ print $2, $1 }' | paste -sd' ' >codes
+point "all that is in it, and no more" test "$(cat codes)" = \
+	"DATA_CHANGED 3 LAYOUT 1 NEW_VARIABLE 1 VARIABLE_GONE 1"
+
 for code in NEW_VARIABLE VARIABLE_GONE ENUM_GROWS SIGNATURE HEADER_INLINE HEADER_MACRO START_ONLY LONG_RUNNING \
 	LOCKS ASM_INLINE CONDITION UNCLEAR; do
 	"$ugraft" build --explain=$code >out 2>err
