@@ -95,7 +95,11 @@ class Daemon:
     def end(self):
         if self.process.poll() is None:
             self.process.terminate()
-        code = self.process.wait(timeout=60)
+        try:
+            code = self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # the old behaviour may be a loop without an end
+            code = self.process.wait()
         self.dir.cleanup()
         return code
 

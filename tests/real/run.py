@@ -116,8 +116,9 @@ class Package:
     def diff(self, fix):
         if "diff" in fix:
             return os.path.join(HERE, fix["diff"])
-        path = os.path.join(CACHE, "work", self.name + ".diff")
-        text = make_diff(self.source, fix["patches"], os.path.join(CACHE, "work"),
+        scratch = os.path.join(CACHE, "work", self.name + ".diff")
+        path = os.path.join(scratch, "fix.diff")
+        text = make_diff(self.source, fix["patches"], scratch,
                          *([fix["files"]] if "files" in fix else []))
         with open(path, "w", encoding="utf-8") as f:
             f.write(text)

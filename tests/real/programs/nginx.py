@@ -95,6 +95,12 @@ http {{
     def capture_after_arguments(self):
         return self.get(b"/set/a+b").split(b"\r\n\r\n")[1].decode()
 
+    def overlapping_captures(self):
+        """Is a client sent to what was written? Where it was written to the wrong place the worker dies."""
+        answer = self.get(b"/twice/" + b"+" * 3000)
+        wanted = b"\r\nLocation: http://127.0.0.1/" + b"+" * 6000 + b"\r\n"
+        return "whole" if wanted in answer else "broken"
+
     def short_destination(self):
         """The status of a COPY to a place shorter than the location."""
         answer = talk(self.port, b"COPY /files/a HTTP/1.1\r\nHost: a\r\nConnection: close\r\nDestination: /files\r\n\r\n")
