@@ -9,7 +9,9 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kcmp.h>
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,7 +38,16 @@ static bool any_in_vfork(struct ug_proc *p)
 	return found;
 }
 
-/* An exited leader has no mm: compare with a thread that lives. */
+/* Its size is 0 without an mm: of a thread of the kernel, and of one that is past exit_mm(). */
+static bool has_memory(pid_t tid)
+{
+	char path[32], text[128];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/statm", tid);
+	return ug_procfile_read(AT_FDCWD, path, text, sizeof(text)) > 0 && text[0] != '0';
+}
+
+/* An exited leader has no mm: compare with a thread that has one. */
 static pid_t live_tid(struct ug_proc *p)
 {
 	struct ug_tasks tasks;
@@ -45,7 +56,7 @@ static pid_t live_tid(struct ug_proc *p)
 	if (ug_tasks_list(p, &tasks, NULL) < 0)
 		return tid;
 	for (size_t i = 0; i < tasks.n; i++) {
-		if (ug_task_skipped(&tasks.v[i]))
+		if (ug_task_skipped(&tasks.v[i]) || !has_memory(tasks.v[i].tid))
 			continue;
 		tid = tasks.v[i].tid;
 		break;
@@ -70,8 +81,8 @@ static int report(struct ug_proc *p, pid_t other, struct ug_error *err)
 }
 
 /*
- * Equal are also two without memory: a thread that has just exited, and one of the kernel. So
- * asked again, of a thread that lives.
+ * Equal are also two without memory: a thread that has just exited, or one of a process that
+ * dumps core, and one of the kernel. So asked again, and of the other one, too.
  */
 static int confirm(struct ug_proc *p, pid_t other, struct ug_error *err)
 {
@@ -79,7 +90,7 @@ static int confirm(struct ug_proc *p, pid_t other, struct ug_error *err)
 
 	if (r < 0)
 		return r;
-	return ug_mm_shared(live_tid(p), other) == 1 ? report(p, other, err) : 0;
+	return ug_mm_shared(live_tid(p), other) == 1 && has_memory(other) ? report(p, other, err) : 0;
 }
 
 int ug_proc_check_sharers(struct ug_proc *p, struct ug_error *err)
