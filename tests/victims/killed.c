@@ -149,6 +149,8 @@ __attribute__((noipa)) static void round_unwinding(void)
 	in_round = true;
 	compute();
 	in_round = false;
+	if (nthreads > 1)
+		nap_ns(1000000);
 }
 
 static void fork_child(void)
