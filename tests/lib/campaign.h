@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the tests against servers have in common: a server under load, 200 cycles of a patch,
+ * What the tests against servers have in common: a server under load, cycles of a patch,
  * and what must hold afterwards.
  */
 #ifndef UG_TESTS_CAMPAIGN_H
@@ -10,7 +10,7 @@
 #include "lib/load.h"
 #include "lib/server.h"
 
-#define CAMPAIGN_CYCLES 200
+#define CAMPAIGN_CYCLES 80	/* $UG_TEST_CYCLES: another number */
 
 struct campaign {
 	const char *name;			/* in the output */

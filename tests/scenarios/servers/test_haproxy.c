@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * haproxy of the distribution with two threads under load: one function and twenty functions,
- * 200 cycles each. It uses OpenSSL's asynchronous jobs, which are suspended contexts: without
+ * 80 cycles each. It uses OpenSSL's asynchronous jobs, which are suspended contexts: without
  * the administrator's word that there are none all transitions are all-at-once with a scan of
  * its memory.
  */

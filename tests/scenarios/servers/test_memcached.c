@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * memcached of the distribution with four threads under load: one function of glibc, and
- * twenty of glibc and libevent, 200 cycles each. The program itself is stripped.
+ * twenty of glibc and libevent, 80 cycles each. The program itself is stripped.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * nginx of the distribution under load: one function and twenty functions, 200 cycles each in
+ * nginx of the distribution under load: one function and twenty functions, 80 cycles each in
  * the master and in two workers, which are processes of their own.
  */
 #include <setjmp.h>

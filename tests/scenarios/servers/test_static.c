@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Programs that are not position-independent or have no dynamic linker: one function and
- * twenty functions, 200 cycles each, under two threads that call them all the time. Here all
+ * twenty functions, 80 cycles each, under two threads that call them all the time. Here all
  * mappings must be as before, the anonymous ones too.
  *
  *	test_static PROGRAM
@@ -18,9 +18,9 @@
 #include "lib/scenario.h"
 #include "lib/victim.h"
 
-#define CYCLES 200
-/* A tenth of a page a cycle. */
-#define GROWTH_KB (CYCLES * 4 / 10)
+#define CYCLES 80
+/* A quarter of a page a cycle. */
+#define GROWTH_KB (CYCLES * 4 / 4)
 
 static const char *program;
 static struct scenario_victim victim;
