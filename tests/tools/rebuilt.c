@@ -173,6 +173,36 @@ enum rebuilt_named rebuilt_same_name(const char *a, const char *b)
 	return n == base_length(b) && !strncmp(a, b, n) ? SAME_BUT_FOR_NUMBERS : OTHER_NAME;
 }
 
+static enum rebuilt_named symbol_named(const struct rebuilt *r, uint64_t addr, const char *name)
+{
+	enum rebuilt_named best = OTHER_NAME;
+
+	ug_vec_for_each(&r->symbols.symbols, s) {
+		enum rebuilt_named named;
+
+		if (s->value != addr || s->type == STT_TLS)
+			continue;
+		named = rebuilt_same_name(s->name, name);
+		if (named > best)
+			best = named;
+	}
+	return best;
+}
+
+/* Does something of the one name stand where something of the other does? As a destructor's do. */
+static enum rebuilt_named alias_named(const struct rebuilt *r, const char *given, const char *name)
+{
+	enum rebuilt_named best = rebuilt_same_name(given, name);
+
+	ug_vec_for_each(&r->symbols.symbols, s) {
+		if (best != OTHER_NAME)
+			break;
+		if (strcmp(s->name, given) == 0)
+			best = symbol_named(r, s->value, name);
+	}
+	return best;
+}
+
 /* A jump through a slot the dynamic linker fills: an entry of a PLT. */
 static enum rebuilt_named plt_named(const struct rebuilt *r, uint64_t addr, const char *name)
 {
@@ -185,7 +215,7 @@ static enum rebuilt_named plt_named(const struct rebuilt *r, uint64_t addr, cons
 			return OTHER_NAME;
 		if (insn.kind == UG_INSN_JMP_IND && insn.rip_disp)
 			return rebuilt_pointer(r, insn.rip_target, &p) && p.name ?
-			       rebuilt_same_name(p.name, name) : OTHER_NAME;
+			       alias_named(r, p.name, name) : OTHER_NAME;
 		addr += insn.len;	/* endbr64 */
 	}
 	return OTHER_NAME;
@@ -193,18 +223,7 @@ static enum rebuilt_named plt_named(const struct rebuilt *r, uint64_t addr, cons
 
 enum rebuilt_named rebuilt_named(const struct rebuilt *r, uint64_t addr, const char *name, int64_t off)
 {
-	enum rebuilt_named best = OTHER_NAME;
+	enum rebuilt_named best = symbol_named(r, addr - (uint64_t)off, name);
 
-	ug_vec_for_each(&r->symbols.symbols, s) {
-		enum rebuilt_named named;
-
-		if (s->value + (uint64_t)off != addr || s->type == STT_TLS)
-			continue;
-		named = rebuilt_same_name(s->name, name);
-		if (named > best)
-			best = named;
-	}
-	if (best == OTHER_NAME && off == 0)
-		best = plt_named(r, addr, name);
-	return best;
+	return best == OTHER_NAME && off == 0 ? plt_named(r, addr, name) : best;
 }
