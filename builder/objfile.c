@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/read.h"
 #include "builder/objfile.h"
 #include "patchfile/format.h"
 
@@ -21,9 +22,9 @@ static int load(const char *path, struct ug_objfile *o, struct ug_error *err)
 	o->data = malloc((size_t)st.st_size + 1);
 	if (!o->data)
 		return ug_err(err, -ENOMEM, "out of memory");
-	n = read(fd, o->data, (size_t)st.st_size);
+	n = ug_read_all(fd, o->data, (size_t)st.st_size);
 	if (n < 0)
-		return ug_err_errno(err, "cannot read the compiler's object");
+		return ug_err(err, (int)n, "cannot read the compiler's object: %s", strerror((int)-n));
 	ug_reader_init(&o->r, o->data, (size_t)n);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/read.h"
 #include "base/reader.h"
 #include "builder/symbols.h"
 
@@ -20,9 +21,10 @@ struct elf_file {
 static int load(const char *path, uint8_t **ret, size_t *ret_size, struct ug_error *err)
 {
 	ug_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t n = 0, size;
 	struct stat st;
 	uint8_t *data;
+	size_t size;
+	ssize_t n;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return ug_err_errno(err, "cannot open %s", path);
@@ -32,17 +34,13 @@ static int load(const char *path, uint8_t **ret, size_t *ret_size, struct ug_err
 	data = malloc(size + 1);
 	if (!data)
 		return ug_err(err, -ENOMEM, "out of memory");
-	while (n < size) {
-		ssize_t got = read(fd, data + n, size - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		n += (size_t)got;
+	n = ug_read_all(fd, data, size);
+	if (n < 0) {
+		free(data);
+		return ug_err(err, (int)n, "cannot read %s: %s", path, strerror((int)-n));
 	}
 	*ret = data;
-	*ret_size = n;
+	*ret_size = (size_t)n;
 	return 0;
 }
 

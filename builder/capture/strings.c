@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/read.h"
 #include "builder/buf.h"
 #include "builder/capture/strings.h"
 
@@ -37,27 +38,22 @@ void ug_strings_free(ug_string_vec *v)
 char *ug_load_text(const char *path, size_t *ret_len)
 {
 	ug_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t n = 0, size;
 	struct stat st;
+	ssize_t n;
 	char *data;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return NULL;
-	size = (size_t)st.st_size;
-	data = malloc(size + 1);
+	data = malloc((size_t)st.st_size + 1);
 	if (!data)
 		return NULL;
-	while (n < size) {
-		ssize_t got = read(fd, data + n, size - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		n += (size_t)got;
+	n = ug_read_all(fd, data, (size_t)st.st_size);
+	if (n < 0) {
+		free(data);
+		return NULL;
 	}
 	data[n] = 0;
-	*ret_len = n;
+	*ret_len = (size_t)n;
 	return data;
 }
 

@@ -8,28 +8,20 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/read.h"
 #include "process/internal.h"
 
 ssize_t ug_procfile_read(int dirfd, const char *path, char *buf, size_t size)
 {
 	ug_autoclose int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
-	size_t got = 0;
+	ssize_t got;
 
 	if (fd < 0)
 		return errno == ENOENT ? -ESRCH : -errno;
-	while (got < size - 1) {
-		ssize_t n = read(fd, buf + got, size - 1 - got);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		got += (size_t)n;
-	}
-	buf[got] = '\0';
-	return (ssize_t)got;
+	got = ug_read_all(fd, buf, size - 1);
+	if (got >= 0)
+		buf[got] = '\0';
+	return got;
 }
 
 const char *ug_procfile_field(const char *text, const char *key)
