@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/bisect.h"
 #include "builder/code.h"
 
 bool ug_code_differs(struct ug_code_walk *w, const struct ug_op *op, const char *fmt, ...)
@@ -45,17 +46,7 @@ int ug_code_decode(struct ug_code_walk *w, const uint8_t *bytes)
 
 size_t ug_code_index(const struct ug_code_walk *w, uint64_t addr)
 {
-	size_t lo = 0, hi = w->ops.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (w->ops.v[mid].addr < addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return ug_bisect(0, w->ops.n, i, w->ops.v[i].addr < addr);
 }
 
 /* ---- instructions with relocations ---- */

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/bisect.h"
 #include "base/cleanup.h"
 #include "builder/identity.h"
 #include "builder/symbols.h"
@@ -131,16 +132,8 @@ static int sort_symbols(struct proof *p)
 /* What of the rebuilt program is at that address, or ends there. */
 static const struct ug_linked_symbol *symbol_at(const struct proof *p, uint64_t addr)
 {
-	size_t lo = 0, hi = p->by_address.n;
+	size_t lo = ug_bisect(0, p->by_address.n, i, p->by_address.v[i]->value <= addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (p->by_address.v[mid]->value <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	/* A few may nest or share an address: parts of functions, aliases. */
 	for (size_t i = lo; i > 0 && lo - i < 8; i--) {
 		const struct ug_linked_symbol *s = p->by_address.v[i - 1];

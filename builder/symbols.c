@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bisect.h"
 #include "base/cleanup.h"
 #include "base/read.h"
 #include "base/reader.h"
@@ -265,17 +266,7 @@ void ug_linked_build_id(const char *path, struct ug_build_id *ret)
 /* The first of that name. */
 static size_t lower_bound(const struct ug_linked *l, const char *name)
 {
-	size_t lo = 0, hi = l->symbols.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (strcmp(l->symbols.v[mid].name, name) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return ug_bisect(0, l->symbols.n, i, strcmp(l->symbols.v[i].name, name) < 0);
 }
 
 const struct ug_linked_symbol *ug_linked_find(const struct ug_linked *l, uint32_t group,

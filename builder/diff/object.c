@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/bisect.h"
 #include "builder/diff/object.h"
 
 /* ---- relocation types ---- */
@@ -134,22 +135,14 @@ static int read_rels(struct ug_dobj *o)
 void ug_dobj_rels(const struct ug_dobj *o, uint32_t section, uint64_t from, uint64_t to,
 		  const struct ug_rel **ret, size_t *ret_n)
 {
-	size_t lo, hi, end;
+	size_t lo, end;
 
 	*ret = NULL;
 	*ret_n = 0;
 	if (section >= o->file.nsh)
 		return;
-	lo = o->first_rel[section];
-	end = hi = o->first_rel[section + 1];
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (o->rels.v[mid].offset < from)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
+	end = o->first_rel[section + 1];
+	lo = ug_bisect(o->first_rel[section], end, i, o->rels.v[i].offset < from);
 	*ret = &o->rels.v[lo];
 	while (lo + *ret_n < end && o->rels.v[lo + *ret_n].offset < to)
 		(*ret_n)++;
@@ -289,7 +282,7 @@ static void sort_items(struct ug_dobj *o)
 
 size_t ug_dobj_item_at(const struct ug_dobj *o, uint32_t section, uint64_t value)
 {
-	size_t first, end, best;
+	size_t first, end, at;
 
 	if (section >= o->file.nsh)
 		return UG_NO_ITEM;
@@ -297,19 +290,9 @@ size_t ug_dobj_item_at(const struct ug_dobj *o, uint32_t section, uint64_t value
 	end = o->first_item[section + 1];
 	if (first == end)
 		return UG_NO_ITEM;
-	best = first;
-	for (size_t lo = first, hi = end; lo < hi;) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		/* As signed: a reference may point before the first element of an array. */
-		if ((int64_t)o->items.v[mid].value <= (int64_t)value) {
-			best = mid;
-			lo = mid + 1;
-		} else {
-			hi = mid;
-		}
-	}
-	return best;
+	/* As signed: a reference may point before the first element of an array. */
+	at = ug_bisect(first, end, i, (int64_t)o->items.v[i].value <= (int64_t)value);
+	return at == first ? first : at - 1;
 }
 
 /* ---- anonymous constants ---- */
@@ -343,24 +326,16 @@ static bool is_anonymous(const struct ug_dobj *o, size_t section)
 uint64_t ug_dobj_insn_end(const struct ug_dobj *o, const struct ug_rel *rel)
 {
 	size_t f = ug_dobj_item_at(o, rel->section, rel->offset);
-	size_t lo, hi;
+	size_t first, end, at;
 
 	if (f == UG_NO_ITEM || o->items.v[f].kind != UG_ITEM_FUNC)
 		return rel->offset + 4;
-	lo = o->items.v[f].first_insn;
-	hi = lo + o->items.v[f].ninsns;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct ug_op *op = &o->ops.v[mid];
-
-		if (op->off + op->len <= rel->offset)
-			lo = mid + 1;
-		else if (op->off > rel->offset)
-			hi = mid;
-		else
-			return op->off + op->len;
-	}
-	return rel->offset + 4;
+	first = o->items.v[f].first_insn;
+	end = first + o->items.v[f].ninsns;
+	at = ug_bisect(first, end, i, o->ops.v[i].off + o->ops.v[i].len <= rel->offset);
+	if (at == end || o->ops.v[at].off > rel->offset)
+		return rel->offset + 4;
+	return o->ops.v[at].off + o->ops.v[at].len;
 }
 
 /* Each function has a table of its own for exceptions, and .eh_frame names it. */
@@ -492,18 +467,11 @@ static int decode(struct ug_dobj *o, struct ug_item *f)
 bool ug_item_insn_at(const struct ug_dobj *o, const struct ug_item *f, int64_t off, size_t *ret)
 {
 	uint64_t at = f->value + (uint64_t)off;
-	size_t lo = f->first_insn, hi = lo + f->ninsns, end = hi;
+	size_t lo, end = f->first_insn + f->ninsns;
 
 	if (off < 0 || (uint64_t)off > f->size)
 		return false;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (o->ops.v[mid].off < at)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
+	lo = ug_bisect(f->first_insn, end, i, o->ops.v[i].off < at);
 	/* In the middle of an instruction? */
 	if (lo > f->first_insn && o->ops.v[lo - 1].off + o->ops.v[lo - 1].len > at)
 		return false;

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bisect.h"
 #include "base/clock.h"
 #include "engine/run.h"
 #include "engine/transfers.h"
@@ -212,16 +213,8 @@ static bool worth_stopping(struct round *rd, const struct group *g)
 
 static struct group *find_group(struct round *rd, uint64_t pointer)
 {
-	size_t lo = 0, hi = rd->groups.n;
+	size_t lo = ug_bisect(0, rd->groups.n, i, rd->groups.v[i].pointer < pointer);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (rd->groups.v[mid].pointer < pointer)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	return lo < rd->groups.n && rd->groups.v[lo].pointer == pointer ? &rd->groups.v[lo] : NULL;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bisect.h"
 #include "base/vec.h"
 
 /* Where .eh_frame is: in the file, and in the address space of the linker. */
@@ -190,16 +191,8 @@ static Elf_Data *debug_frame_data(Elf *elf)
 /* Is nothing of [start, end) covered by the first n FDEs (which are sorted)? */
 static bool is_uncovered(const struct ug_cfi *cfi, size_t n, ug_raddr_t start, ug_raddr_t end)
 {
-	size_t lo = 0, hi = n;
+	size_t lo = ug_bisect(0, n, i, cfi->v[i].start < end);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (cfi->v[mid].start < end)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	return !lo || cfi->v[lo - 1].end <= start;
 }
 
@@ -261,16 +254,8 @@ const struct ug_fde *ug_cfi_at(const struct ug_object *obj, size_t i)
 
 const struct ug_fde *ug_cfi_fde(const struct ug_object *obj, ug_raddr_t addr)
 {
-	size_t lo = 0, hi = ug_cfi_count(obj);
+	size_t lo = ug_bisect(0, ug_cfi_count(obj), i, obj->cfi->v[i].start <= addr);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (obj->cfi->v[mid].start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	return lo && addr < obj->cfi->v[lo - 1].end ? &obj->cfi->v[lo - 1] : NULL;
 }
 

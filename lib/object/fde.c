@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bisect.h"
 #include "base/reader.h"
 #include "base/vec.h"
 
@@ -167,16 +168,8 @@ static int add_cie(struct lister *l, uint64_t offset, const Dwarf_CIE *in)
 
 static const struct cie *find_cie(const struct lister *l, uint64_t offset)
 {
-	size_t lo = 0, hi = l->cies.n;
+	size_t lo = ug_bisect(0, l->cies.n, i, l->cies.v[i].offset < offset);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (l->cies.v[mid].offset < offset)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
 	if (lo == l->cies.n || l->cies.v[lo].offset != offset || !l->cies.v[lo].understood)
 		return NULL;
 	return &l->cies.v[lo];

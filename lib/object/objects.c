@@ -17,6 +17,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/bisect.h"
 #include "base/cleanup.h"
 #include "base/vec.h"
 
@@ -450,19 +451,12 @@ static bool covers(const struct ug_object *obj, ug_raddr_t addr)
 
 struct ug_object *ug_objects_find(const struct ug_objects *objs, ug_raddr_t addr)
 {
-	size_t lo = 1, hi = objs->n;
+	size_t at;
 
 	if (objs->n && covers(objs->v[0], addr))
 		return objs->v[0];
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (objs->v[mid]->end <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < objs->n && covers(objs->v[lo], addr) ? objs->v[lo] : NULL;
+	at = ug_bisect(1, objs->n, i, objs->v[i]->end <= addr);
+	return at < objs->n && covers(objs->v[at], addr) ? objs->v[at] : NULL;
 }
 
 struct ug_object *ug_objects_by_build_id(const struct ug_objects *objs,

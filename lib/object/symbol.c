@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bisect.h"
+
 /* How far below an address a function that covers it is looked for; hostile tables only. */
 #define WALK_MAX 4096
 
@@ -105,17 +107,7 @@ int ug_symbol_find(struct ug_object *obj, const char *name, unsigned int pos,
 /* How many functions begin at or below addr. */
 static size_t functions_up_to(const struct ug_symtab *st, ug_raddr_t addr)
 {
-	size_t lo = 0, hi = st->nfuncs;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (st->v[st->funcs[mid]].addr <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return ug_bisect(0, st->nfuncs, i, st->v[st->funcs[i]].addr <= addr);
 }
 
 /* Of several names at one address the one to tell people: typed, sized, global, current. */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "base/bisect.h"
 #include "patchfile/image.h"
 
 /* Functions that share a body share its parts: they are kept under the first one. */
@@ -20,17 +21,7 @@ static int64_t first_of_body(const struct ug_patch *patch, size_t func)
 /* Index of the first cold part that belongs to `func` or a later one. */
 static size_t cold_from(const struct ug_patch_image *image, int64_t func)
 {
-	size_t lo = 0, hi = image->colds.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (image->colds.v[mid].func < func)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return ug_bisect(0, image->colds.n, i, image->colds.v[i].func < func);
 }
 
 size_t ug_patch_func_ranges(const struct ug_patch *patch, size_t func)

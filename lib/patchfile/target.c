@@ -7,6 +7,7 @@
  * name a function; not in unwind tables, which do describe the new body, and not for
  * pc-relative data, where the addend also holds the distance from the start of a jump table.
  */
+#include "base/bisect.h"
 #include "patchfile/image.h"
 
 struct place {
@@ -85,17 +86,10 @@ static const struct ug_pf_reloc *reloc_from(const struct ug_patch_image *image, 
 					    uint64_t offset)
 {
 	const struct ug_pf_section *s = &image->sections.v[section];
-	size_t lo = s->first_reloc, end = s->first_reloc + s->nrelocs, hi = end;
+	size_t end = s->first_reloc + s->nrelocs;
+	size_t at = ug_bisect(s->first_reloc, end, i, image->relocs.v[i].offset < offset);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (image->relocs.v[mid].offset < offset)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < end ? &image->relocs.v[lo] : NULL;
+	return at < end ? &image->relocs.v[at] : NULL;
 }
 
 /* The address of a switch table is taken only to jump through it. */

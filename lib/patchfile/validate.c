@@ -2,6 +2,7 @@
 /* The model against the symbols: bodies of functions, references, and who uses them. */
 #include <errno.h>
 
+#include "base/bisect.h"
 #include "patchfile/image.h"
 
 static int compare_starts(const void *pa, const void *pb)
@@ -38,18 +39,10 @@ static int collect_starts(struct ug_patch_image *image, struct ug_error *err)
 
 size_t ug_pf_start_from(const struct ug_patch_image *image, uint32_t shndx, uint64_t value)
 {
-	size_t lo = 0, hi = image->starts.n;
+	const struct ug_pf_start *v = image->starts.v;
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct ug_pf_start *s = &image->starts.v[mid];
-
-		if (s->shndx < shndx || (s->shndx == shndx && s->value < value))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return ug_bisect(0, image->starts.n, i,
+			 v[i].shndx < shndx || (v[i].shndx == shndx && v[i].value < value));
 }
 
 const struct ug_pf_start *ug_pf_start_at(const struct ug_patch_image *image, uint32_t shndx,
@@ -132,21 +125,14 @@ static int compare_names(const void *pa, const void *pb, void *ctx)
 static int64_t func_named(const struct ug_patch_image *image, const uint32_t *sorted, size_t n,
 			  const char *name, size_t len)
 {
-	size_t lo = 0, hi = n;
+	const struct ug_pf_symbol *v = image->symbols.v, *sym;
+	/* The name itself is the first of those that begin with it. */
+	size_t at = ug_bisect(0, n, i, strncmp(v[sorted[i]].name, name, len) < 0);
 
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		const struct ug_pf_symbol *sym = &image->symbols.v[sorted[mid]];
-		int c = strncmp(sym->name, name, len);
-
-		if (c == 0 && !sym->name[len])
-			return sym->func;
-		if (c < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return -1;
+	if (at == n)
+		return -1;
+	sym = &v[sorted[at]];
+	return strncmp(sym->name, name, len) == 0 && !sym->name[len] ? sym->func : -1;
 }
 
 /*

@@ -9,6 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/bisect.h"
 #include "base/cleanup.h"
 #include "process/internal.h"
 
@@ -182,17 +183,7 @@ void ug_maps_free(struct ug_maps *maps)
 /* The index of the last mapping that starts at or below addr, or -1. */
 static ssize_t find_index(const struct ug_maps *maps, ug_raddr_t addr)
 {
-	size_t lo = 0, hi = maps->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (maps->v[mid].start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return (ssize_t)lo - 1;
+	return (ssize_t)ug_bisect(0, maps->n, i, maps->v[i].start <= addr) - 1;
 }
 
 const struct ug_map *ug_maps_find(const struct ug_maps *maps, ug_raddr_t addr)

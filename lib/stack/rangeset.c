@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/bisect.h"
 #include "base/vec.h"
 #include "stack/internal.h"
 
@@ -77,17 +78,7 @@ bool ug_range_holds(const struct ug_range *r, ug_raddr_t addr, enum ug_addr_how 
 /* Index behind the last range that starts at or below addr. */
 static size_t upper_bound(const struct ug_rangeset *set, ug_raddr_t addr)
 {
-	size_t lo = 0, hi = set->n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (set->v[mid].start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return ug_bisect(0, set->n, i, set->v[i].start <= addr);
 }
 
 static void record(struct ug_hits *h, const struct ug_range *r, ug_raddr_t addr)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The code of an object: bytes, branch index, what belongs to no function. */
+#include "base/bisect.h"
 #include "base/cleanup.h"
 #include "text/text_priv.h"
 
@@ -215,17 +216,7 @@ void ug_text_close(struct ug_text *text)
 /* The first branch of the index with a target not below `target`. */
 static size_t first_branch(const struct ug_text *text, uint64_t target)
 {
-	size_t lo = 0, hi = text->branches.n;
-
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (text->branches.v[mid].target < target)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
+	return ug_bisect(0, text->branches.n, i, text->branches.v[i].target < target);
 }
 
 static void named_cb(const struct ug_symbol *sym, void *ctx)
@@ -359,21 +350,13 @@ bool ug_text_branch_into(const struct ug_text *text, ug_raddr_t lo, ug_raddr_t h
 
 bool ug_text_gap(const struct ug_text *text, ug_raddr_t addr, struct ug_span *ret)
 {
-	size_t lo = 0, hi = text->owned.n;
+	size_t lo = ug_bisect(0, text->owned.n, i, text->owned.v[i].start <= addr);
 
 	for (size_t i = 0; i < text->code.n; i++) {
 		const struct ug_code *c = &text->code.v[i];
 
 		if (addr >= c->start && addr < c->end)
 			*ret = (struct ug_span){ c->start, c->end };
-	}
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (text->owned.v[mid].start <= addr)
-			lo = mid + 1;
-		else
-			hi = mid;
 	}
 	if (lo == 0)
 		return false;	/* nothing known ends before */
