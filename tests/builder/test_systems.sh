@@ -79,10 +79,11 @@ asks()
 	grep -qF "; $1 compilers were asked)" out err
 }
 
-# ---- make ----
-
-mkdir -p tree/sub
-cat >tree/calc.h <<'EOF'
+# Two sources in two directories that include one header from theirs, and a main.
+make_calc()
+{
+	mkdir -p tree/sub
+	cat >tree/calc.h <<'EOF'
 #ifndef CALC_H
 #define CALC_H
 static inline int scale(int n) { return n * 3 + 1; }
@@ -90,19 +91,24 @@ int work(int n);
 int more(int n);
 #endif
 EOF
-cat >tree/calc.c <<'EOF'
+	cat >tree/calc.c <<'EOF'
 #include "calc.h"
 __attribute__((noipa)) int work(int n) { return scale(n) + 5; }
 EOF
-cat >tree/sub/more.c <<'EOF'
+	cat >tree/sub/more.c <<'EOF'
 #include "../calc.h"
 __attribute__((noipa)) int more(int n) { return scale(n) + 7; }
 EOF
-cat >tree/main.c <<'EOF'
+	cat >tree/main.c <<'EOF'
 #include <stdio.h>
 #include "calc.h"
 int main(int argc, char **argv) { printf("%d %d\n", work(argc), more(argc)); return 0; }
 EOF
+}
+
+# ---- make ----
+
+make_calc
 cat >tree/Makefile <<'EOF'
 CC = gcc
 CFLAGS = -O2 -g
@@ -238,28 +244,7 @@ point "a new file that is found before one that was read" patches gen
 # ---- cmake ----
 
 rm -rf tree
-mkdir -p tree/sub
-cat >tree/calc.h <<'EOF'
-#ifndef CALC_H
-#define CALC_H
-static inline int scale(int n) { return n * 3 + 1; }
-int work(int n);
-int more(int n);
-#endif
-EOF
-cat >tree/calc.c <<'EOF'
-#include "calc.h"
-__attribute__((noipa)) int work(int n) { return scale(n) + 5; }
-EOF
-cat >tree/sub/more.c <<'EOF'
-#include "../calc.h"
-__attribute__((noipa)) int more(int n) { return scale(n) + 7; }
-EOF
-cat >tree/main.c <<'EOF'
-#include <stdio.h>
-#include "calc.h"
-int main(int argc, char **argv) { printf("%d %d\n", work(argc), more(argc)); return 0; }
-EOF
+make_calc
 cat >tree/CMakeLists.txt <<'EOF'
 cmake_minimum_required(VERSION 3.18)
 project(x C)
