@@ -189,16 +189,15 @@ static enum rebuilt_named symbol_named(const struct rebuilt *r, uint64_t addr, c
 	return best;
 }
 
-/* Does something of the one name stand where something of the other does? As a destructor's do. */
-static enum rebuilt_named alias_named(const struct rebuilt *r, const char *given, const char *name)
+enum rebuilt_named rebuilt_alias(const struct rebuilt *r, const char *given, int64_t off, const char *name)
 {
-	enum rebuilt_named best = rebuilt_same_name(given, name);
+	enum rebuilt_named best = off ? OTHER_NAME : rebuilt_same_name(given, name);
 
 	ug_vec_for_each(&r->symbols.symbols, s) {
 		if (best != OTHER_NAME)
 			break;
 		if (strcmp(s->name, given) == 0)
-			best = symbol_named(r, s->value, name);
+			best = symbol_named(r, s->value + (uint64_t)off, name);
 	}
 	return best;
 }
@@ -215,7 +214,7 @@ static enum rebuilt_named plt_named(const struct rebuilt *r, uint64_t addr, cons
 			return OTHER_NAME;
 		if (insn.kind == UG_INSN_JMP_IND && insn.rip_disp)
 			return rebuilt_pointer(r, insn.rip_target, &p) && p.name ?
-			       alias_named(r, p.name, name) : OTHER_NAME;
+			       rebuilt_alias(r, p.name, 0, name) : OTHER_NAME;
 		addr += insn.len;	/* endbr64 */
 	}
 	return OTHER_NAME;

@@ -40,6 +40,8 @@ const uint8_t *rebuilt_bytes(const struct rebuilt *r, uint64_t addr, uint64_t si
 bool rebuilt_pointer(const struct rebuilt *r, uint64_t at, struct rebuilt_pointer *ret);
 /* Has `addr` that distance from something of that name, or is it the PLT's entry for it? */
 enum rebuilt_named rebuilt_named(const struct rebuilt *r, uint64_t addr, const char *name, int64_t off);
+/* Is what is `off` behind something called `given` called so, too? As a destructor has two names. */
+enum rebuilt_named rebuilt_alias(const struct rebuilt *r, const char *given, int64_t off, const char *name);
 /* Names without what a compiler numbers them with: "x.12" and "x.3", "f..1" and "f". */
 enum rebuilt_named rebuilt_same_name(const char *a, const char *b);
 

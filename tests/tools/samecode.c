@@ -100,16 +100,9 @@ static bool is_pointer(struct proof *p, struct ug_place place, uint64_t at)
 		return is_place(p, place, ptr.addr);
 	name = place.item == UG_NO_ITEM ? ug_objfile_symbol_name(&p->o->file, place.sym) :
 	       name_of(&p->o->items.v[place.item], buf, sizeof(buf));
-	named = rebuilt_same_name(name, ptr.name);
+	named = rebuilt_alias(&p->r, ptr.name, (int64_t)ptr.addr - place.off, name);
 	p->unnamed += named == SAME_BUT_FOR_NUMBERS;
-	if (named != OTHER_NAME)
-		return (uint64_t)place.off == ptr.addr;
-	/* Two names of one thing, as a destructor has. */
-	ug_vec_for_each(&p->r.symbols.symbols, s) {
-		if (!strcmp(s->name, ptr.name))
-			return is_named(p, name, place.off, s->value + ptr.addr);
-	}
-	return false;
+	return named != OTHER_NAME;
 }
 
 /* ---- data ---- */
