@@ -130,13 +130,14 @@ static bool is_named(pid_t tid, const char *name)
 /* Does it count, as far as that is a matter of how it came about? */
 static bool is_step(pid_t tid, long nr)
 {
+	char names[STEP_NAMES];
 	uint64_t step;
 
 	if (!list && !only_step)
 		return true;
-	step = step_of(tid, nr);
+	step = step_of(tid, nr, names);
 	if (list)
-		step_made(step, nr, call_name(nr));
+		step_made(step, nr, call_name(nr), names);
 	return !only_step || step == only_step;
 }
 

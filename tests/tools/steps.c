@@ -14,14 +14,14 @@
 struct chain {
 	uint64_t hash;
 	int frames, named;
-	char names[160];
+	char names[STEP_NAMES];
 };
 
 struct step {
 	uint64_t id;
 	long nr;
 	unsigned long times;
-	char call[32], names[160];
+	char call[32], names[STEP_NAMES];
 };
 
 static struct {
@@ -31,7 +31,6 @@ static struct {
 
 static struct step *steps;
 static size_t nsteps, steps_cap;
-static char last_names[160];	/* of the last step_of() */
 
 static pid_t process_of(pid_t tid)
 {
@@ -117,21 +116,22 @@ static int add_frame(Dwfl_Frame *frame, void *arg)
 	return ++c->frames < FRAMES_MAX ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
-uint64_t step_of(pid_t tid, long nr)
+uint64_t step_of(pid_t tid, long nr, char names[static STEP_NAMES])
 {
 	struct chain c = { .hash = UINT64_C(0xcbf29ce484222325) };
 	Dwfl *dwfl = find_process(tid);
 
+	names[0] = 0;
 	if (!dwfl)
 		return 0;
 	mix(&c.hash, (uint64_t)nr);
 	/* That it cannot unwind the first function of all is no failure. */
 	(void)dwfl_getthread_frames(dwfl, tid, add_frame, &c);
-	memcpy(last_names, c.names, sizeof(last_names));
+	memcpy(names, c.names, sizeof(c.names));
 	return c.frames ? c.hash : 0;
 }
 
-void step_made(uint64_t id, long nr, const char *call)
+void step_made(uint64_t id, long nr, const char *call, const char *names)
 {
 	struct step *s;
 
@@ -149,7 +149,7 @@ void step_made(uint64_t id, long nr, const char *call)
 	s = &steps[nsteps++];
 	*s = (struct step){ .id = id, .nr = nr, .times = 1 };
 	snprintf(s->call, sizeof(s->call), "%s", call);
-	memcpy(s->names, last_names, sizeof(s->names));
+	snprintf(s->names, sizeof(s->names), "%s", names);
 }
 
 void steps_print(FILE *to)
