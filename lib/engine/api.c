@@ -7,16 +7,20 @@
 #include "engine/operation.h"
 #include "engine/worker.h"
 
+/* Of a transition. */
+#define DEFAULT_TIMEOUT_MS 15000
+
 int ug_opts_take(const struct ug_opts *opts, struct ug_opts *ret, struct ug_error *err)
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->sz = sizeof(*ret);
-	if (!opts)
-		return 0;
-	for (size_t i = sizeof(*ret); i < opts->sz; i++)
+	for (size_t i = sizeof(*ret); opts && i < opts->sz; i++)
 		if (((const char *)opts)[i])
 			return ug_err(err, -E2BIG, "an option is not known to this version of libugraft");
-	memcpy(ret, opts, opts->sz < sizeof(*ret) ? opts->sz : sizeof(*ret));
+	if (opts)
+		memcpy(ret, opts, opts->sz < sizeof(*ret) ? opts->sz : sizeof(*ret));
+	if (!ret->timeout_ms)
+		ret->timeout_ms = DEFAULT_TIMEOUT_MS;
 	return 0;
 }
 
@@ -32,7 +36,7 @@ static int operate_with(ug_job_t job, pid_t pid, const char *what, const struct 
 	if (r < 0)
 		return r;
 	op.flags = opts.flags;
-	op.timeout_ms = opts.timeout_ms ? opts.timeout_ms : UG_TIMEOUT_MS;
+	op.timeout_ms = opts.timeout_ms;
 	op.max_pause_us = opts.max_pause_us;
 	r = ug_worker_run(job, &op, &opts, &report, blocking, err);
 	if (user_report)

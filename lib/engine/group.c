@@ -146,10 +146,14 @@ static int settle_group_of(struct group *g, struct member *m, struct ug_error *e
 	return r == -UG_E_GONE ? 0 : r;
 }
 
+static bool cancelled(const struct group *g)
+{
+	return g->notify->cancelled && g->notify->cancelled(g->notify->ctx);
+}
+
 static bool out_of_time(const struct group *g)
 {
-	return ug_now_ns() >= g->deadline_ns ||
-	       (g->notify->cancelled && g->notify->cancelled(g->notify->ctx));
+	return ug_now_ns() >= g->deadline_ns || cancelled(g);
 }
 
 /* All sessions, or none. What no controller holds any more is brought to its end before. */
@@ -428,7 +432,7 @@ static bool any_in(const struct group *g)
 
 static int give_up(const struct group *g, const struct member *culprit, int r, struct ug_error *err)
 {
-	if (g->notify->cancelled && g->notify->cancelled(g->notify->ctx))
+	if (cancelled(g))
 		return ug_err(err, -UG_E_INTERRUPTED, "interrupted before any process was changed");
 	return r == -EAGAIN ? ug_run_explain(&culprit->run, err) : r;
 }
@@ -617,12 +621,15 @@ static int settle_members(const struct ug_group_change *change, const struct ug_
 	for (size_t i = 0; i < change->n; i++) {
 		struct ug_operation one = *op;
 		struct ug_report report = { 0 };
+		struct ug_error why;
 		int ri;
 
 		one.pid = change->v[i].pid;
-		ri = ug_worker_run(ug_operation_recover, &one, opts, &report, NULL, err);
-		if (ri < 0 && ri != -UG_E_GONE && r == 0)
-			r = ri;
+		ri = ug_worker_run(ug_operation_recover, &one, opts, &report, NULL, &why);
+		if (ri >= 0 || ri == -UG_E_GONE || r < 0)
+			continue;
+		r = ri;
+		*err = why;
 	}
 	return r;
 }
@@ -649,7 +656,7 @@ int ug_group_run(struct ug_group_change *change, const struct ug_opts *opts, str
 		.op = {
 			.what = change->what,
 			.flags = opts->flags,
-			.timeout_ms = opts->timeout_ms ? opts->timeout_ms : UG_TIMEOUT_MS,
+			.timeout_ms = opts->timeout_ms,
 			.max_pause_us = opts->max_pause_us,
 		},
 	};

@@ -16,12 +16,10 @@ struct ug_operation {
 	unsigned int max_pause_us;
 };
 
-/* Of a transition, where the caller leaves it out. */
-#define UG_TIMEOUT_MS 15000
-
 /*
- * The caller's options; NULL: all zero. A caller that knows fewer fields has the others zero;
- * of one that knows more, what we do not know must be zero: else -E2BIG.
+ * The caller's options, with the default timeout where there is none; NULL: all zero. A caller
+ * that knows fewer fields has the others zero; of one that knows more, what we do not know must
+ * be zero: else -E2BIG.
  */
 int ug_opts_take(const struct ug_opts *opts, struct ug_opts *ret, struct ug_error *err) ug_must_check;
 

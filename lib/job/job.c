@@ -231,8 +231,6 @@ int ug_job_run(const struct ug_job *user_job, struct ug_members **ret, struct ug
 
 	if (r == 0)
 		r = ug_opts_take(job.opts, &w.opts, err);
-	if (r == 0 && !w.opts.timeout_ms)
-		w.opts.timeout_ms = UG_TIMEOUT_MS;
 	if (r == 0 && job.atomic) {
 		r = ug_work_atomic(&w, err);
 		settled = true;
