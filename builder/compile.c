@@ -63,10 +63,7 @@ static void free_args(struct args *a)
 
 bool ug_compile_is_clang(const char *compiler)
 {
-	const char *base = compiler ? strrchr(compiler, '/') : NULL;
-
-	base = base ? base + 1 : compiler;
-	return base && strstr(base, "clang") != NULL;
+	return compiler && strstr(basename(compiler), "clang") != NULL;
 }
 
 static void add_defaults(struct args *a, const struct ug_compile *job)

@@ -148,13 +148,6 @@ static int try_group(struct check *c, struct ug_match *m)
 	return 0;
 }
 
-static bool same_base_name(const char *a, const char *b)
-{
-	const char *sa = strrchr(a, '/'), *sb = strrchr(b, '/');
-
-	return !strcmp(sa ? sa + 1 : a, sb ? sb + 1 : b);
-}
-
 /* Do both groups give the same addresses for the functions concerned? */
 static bool same_places(const struct check *c, uint32_t g, uint32_t h)
 {
@@ -194,7 +187,7 @@ static int try_all(struct check *c, struct ug_match *ret, struct ug_error *err)
 
 		/* Group 0, no file at all, only when no group has the name. */
 		c->group = g <= c->l->groups.n ? g : 0;
-		if (g <= c->l->groups.n ? !same_base_name(c->l->groups.v[g - 1], name) : seen)
+		if (g <= c->l->groups.n ? strcmp(basename(c->l->groups.v[g - 1]), basename(name)) : seen)
 			continue;
 		seen = true;
 		if (try_group(c, &m) < 0)

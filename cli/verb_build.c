@@ -13,11 +13,8 @@
 /* fix.c, fix.diff, fix.o -> fix.ugp, in the current directory. */
 static char *default_output(const char *source)
 {
-	const char *base = strrchr(source, '/');
-	const char *dot;
+	const char *base = basename(source), *dot = strrchr(base, '.');
 
-	base = base ? base + 1 : source;
-	dot = strrchr(base, '.');
 	return xasprintf("%.*s.ugp", dot ? (int)(dot - base) : (int)strlen(base), base);
 }
 
@@ -161,7 +158,7 @@ static int explain(struct cli *cli)
 static char *patch_name(const struct cli *cli, const char *output)
 {
 	static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.+-";
-	const char *base = strrchr(output, '/') ? strrchr(output, '/') + 1 : output;
+	const char *base = basename(output);
 	const char *dot = strrchr(base, '.');
 	char *name;
 

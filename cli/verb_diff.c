@@ -18,7 +18,7 @@ void print_changes(const struct cli *cli, const struct ug_build_change *v, size_
 
 	table_init(&t, cli, columns);
 	for (size_t i = 0; i < n; i++) {
-		const char *file = strrchr(v[i].file, '/') ? strrchr(v[i].file, '/') + 1 : v[i].file;
+		const char *file = basename(v[i].file);
 
 		table_row(&t);
 		table_cell(&t, v[i].kept ? "*" : "", NULL);

@@ -8,13 +8,6 @@
 #include "builder/capture/capture.h"
 #include "builder/capture/wrapper.h"
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 static bool in_list(const char *s, const char *const *list)
 {
 	for (; *list; list++) {
@@ -34,18 +27,6 @@ enum kind {
 	OUTPUT,			/* "-o", or "-oFILE" */
 	SOURCE,
 };
-
-static bool has_source_name(const char *s)
-{
-	static const char *const ends[] = { ".c", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".C", ".CPP",
-					    ".i", ".ii", ".S", ".s" };
-
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		if (ends_with(s, ends[i]))
-			return true;
-	}
-	return false;
-}
 
 /* What a line with -c may not carry over: what it writes beside the object, what it links. */
 static bool is_dropped(const char *s)
@@ -68,7 +49,7 @@ static bool is_library_or_object(const char *s)
 	static const char *const ends[] = { ".o", ".a", ".lo", ".la", ".so", ".obj" };
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		if (ends_with(s, ends[i]))
+		if (ug_ends_with(s, ends[i]))
 			return true;
 	}
 	return strstr(s, ".so.") != NULL;
@@ -87,7 +68,7 @@ static enum kind kind_of(const char *s, bool any)
 	};
 
 	if (s[0] != '-')
-		return has_source_name(s) ? SOURCE : is_library_or_object(s) ? DROPPED : any ? SOURCE : KEPT;
+		return ug_is_source_name(s) ? SOURCE : is_library_or_object(s) ? DROPPED : any ? SOURCE : KEPT;
 	if (in_list(s, dropped))
 		return DROPPED_PAIR;
 	if (!strncmp(s, "-o", 2))
@@ -116,7 +97,7 @@ struct line {
 
 static bool take_pair(struct line *l, const char *s, const char *next)
 {
-	if (!strcmp(s, "-x") && ends_with(next, "-header"))
+	if (!strcmp(s, "-x") && ug_ends_with(next, "-header"))
 		l->precompiles = true;
 	/* The source comes last when it is compiled again: this would undo the language. */
 	if (!strcmp(s, "-x") && !strcmp(next, "none"))
@@ -170,7 +151,7 @@ static int read_line(const ug_string_vec *strings, size_t first, struct line *l)
 
 static char *object_name(const char *source, const struct line *l)
 {
-	const char *base = strrchr(source, '/') ? strrchr(source, '/') + 1 : source;
+	const char *base = basename(source);
 	const char *dot = strrchr(base, '.');
 	char *s;
 
@@ -226,7 +207,7 @@ static int add_record(const struct ug_record *r, const struct ug_sandbox *s, ug_
 	if (r->strings.n < compiler + 2)
 		return 0;
 	rc = read_line(&r->strings, compiler + 1, &l);
-	l.precompiles |= l.output && (ends_with(l.output, ".gch") || ends_with(l.output, ".pch"));
+	l.precompiles |= l.output && (ug_ends_with(l.output, ".gch") || ug_ends_with(l.output, ".pch"));
 	*precompiled |= l.precompiles;
 	for (size_t i = 0; i < l.sources.n && !l.never && !l.precompiles && rc == 0; i++) {
 		if (still_there(s, r, l.sources.v[i]))

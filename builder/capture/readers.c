@@ -41,11 +41,6 @@ static void free_known(void *p)
 	free(k);
 }
 
-static const char *base_name(const char *path)
-{
-	return strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-}
-
 /* The file of the diff this is, or is a copy of. */
 static size_t file_of(const struct readers *r, const char *path)
 {
@@ -73,7 +68,7 @@ static size_t file_of(const struct readers *r, const char *path)
 static bool is_shadowed(const struct readers *r, const char *path)
 {
 	ug_vec_for_each(r->files, f) {
-		if (!f->before && !strcmp(base_name(f->name), base_name(path)))
+		if (!f->before && !strcmp(basename(f->name), basename(path)))
 			return true;
 	}
 	return false;

@@ -35,6 +35,25 @@ void ug_strings_free(ug_string_vec *v)
 	ug_vec_free(v);
 }
 
+bool ug_ends_with(const char *s, const char *end)
+{
+	size_t n = strlen(s), m = strlen(end);
+
+	return n >= m && !strcmp(s + n - m, end);
+}
+
+bool ug_is_source_name(const char *s)
+{
+	static const char *const ends[] = { ".c", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".C", ".CPP",
+					    ".i", ".ii", ".S", ".s" };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (ug_ends_with(s, ends[i]))
+			return true;
+	}
+	return false;
+}
+
 char *ug_load_text(const char *path, size_t *ret_len)
 {
 	ug_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -13,6 +13,11 @@ typedef UG_VEC(char *) ug_string_vec;	/* owned */
 bool ug_strings_add(ug_string_vec *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void ug_strings_free(ug_string_vec *v);
 
+bool ug_ends_with(const char *s, const char *end);
+
+/* What compilers take for a source, by its name. */
+bool ug_is_source_name(const char *s);
+
 /* The whole of a file, terminated; NULL: cannot be read. malloc'ed. */
 char *ug_load_text(const char *path, size_t *ret_len);
 

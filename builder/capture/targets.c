@@ -43,10 +43,9 @@ static struct search search;		/* nftw() passes no context */
 
 static bool is_wanted(const char *path)
 {
-	const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
 	struct ug_build_id id;
 
-	if (!search.id && strcmp(base, search.name))
+	if (!search.id && strcmp(basename(path), search.name))
 		return false;
 	ug_linked_build_id(path, &id);
 	return id.len && (!search.id || ug_build_id_equal(&id, search.id));

@@ -37,17 +37,12 @@ struct call {
 	ug_string_vec args;		/* expanded, without argv[0] */
 };
 
-static const char *base_name(const char *path)
-{
-	return strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-}
-
 bool ug_is_launcher(const char *path)
 {
 	static const char *const names[] = { "ccache", "sccache", "distcc", "icecc" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(base_name(path), names[i]))
+		if (!strcmp(basename(path), names[i]))
 			return true;
 	}
 	return false;
@@ -82,7 +77,7 @@ static bool find_in_path(const char *name, const char *skip, char *buf, size_t s
 /* A launcher may have been given the compiler's path, perhaps that of a wrapper. */
 static bool find_real(struct call *c)
 {
-	const char *base = base_name(c->name);
+	const char *base = basename(c->name);
 
 	if (base == c->name || !strncmp(c->name, c->dir, strlen(c->dir)) || is_masquerade(c->name))
 		return find_in_path(base, c->dir, c->real, sizeof(c->real));
@@ -92,17 +87,10 @@ static bool find_real(struct call *c)
 
 /* ---- what the caller lets the compiler write ---- */
 
-static bool ends_with(const char *s, const char *end)
-{
-	size_t n = strlen(s), m = strlen(end);
-
-	return n >= m && !strcmp(s + n - m, end);
-}
-
 /* "dir/x.o" -> "dir/x.d" */
 static void beside(const char *output, char *buf, size_t size)
 {
-	const char *dot = strrchr(base_name(output), '.');
+	const char *dot = strrchr(basename(output), '.');
 
 	snprintf(buf, size, "%.*s.d", (int)(dot ? (size_t)(dot - output) : strlen(output)), output);
 }
@@ -113,17 +101,6 @@ struct own {
 	int sources, without_system;
 };
 
-static bool is_source(const char *arg)
-{
-	static const char *const ends[] = { ".c", ".cc", ".cpp", ".cxx", ".C", ".S" };
-
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		if (arg[0] != '-' && ends_with(arg, ends[i]))
-			return true;
-	}
-	return false;
-}
-
 static void look_at_arg(struct own *o, const char *arg, const char *next)
 {
 	bool wp = !strncmp(arg, "-Wp,-MD,", 8) || !strncmp(arg, "-Wp,-MMD,", 9);
@@ -132,9 +109,9 @@ static void look_at_arg(struct own *o, const char *arg, const char *next)
 		o->compile_only = true;
 	else if (!strncmp(arg, "-o", 2))
 		o->output = arg[2] ? arg + 2 : next;
-	if (is_source(arg)) {
+	if (arg[0] != '-' && ug_is_source_name(arg)) {
 		o->sources++;
-		o->source = base_name(arg);
+		o->source = basename(arg);
 	}
 	o->any |= !strncmp(arg, "-M", 2) || !strncmp(arg, "-Wp,-M", 6);
 	o->wanted |= wp || !strcmp(arg, "-MD") || !strcmp(arg, "-MMD");
@@ -335,7 +312,7 @@ static int run(struct call *c)
 bool ug_build_wrapper(int argc, char **argv, int *ret)
 {
 	struct call c = { .log = getenv(UG_RECORD_LOG), .dir = getenv(UG_RECORD_DIR),
-			  .name = base_name(argv[0]), .argv = argv, .argc = (size_t)argc };
+			  .name = basename(argv[0]), .argv = argv, .argc = (size_t)argc };
 
 	if (!c.log || !c.dir || !strcmp(c.name, "ugraft"))
 		return false;

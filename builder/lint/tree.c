@@ -82,11 +82,6 @@ void ug_lint_tree_free(struct ug_lint_tree *t)
 
 /* ---- who includes ---- */
 
-static const char *base_name(const char *path)
-{
-	return strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-}
-
 /* Does this directive include something of that name? */
 static bool includes_by(const char *line, size_t len, const char *base)
 {
@@ -119,14 +114,14 @@ static void spread(const struct ug_lint_tree *t, const char *header, bool *found
 	size_t ntodo = 0;
 
 	if (todo)
-		todo[ntodo++] = base_name(header);
+		todo[ntodo++] = basename(header);
 	for (size_t k = 0; k < ntodo; k++) {
 		for (size_t i = 0; i < n; i++) {
 			if (found[i] || !includes(&t->sources.v[i], todo[k]))
 				continue;
 			found[i] = true;
 			if (ug_lint_is_header(t->sources.v[i].name))
-				todo[ntodo++] = base_name(t->sources.v[i].name);
+				todo[ntodo++] = basename(t->sources.v[i].name);
 		}
 	}
 }
