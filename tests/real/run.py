@@ -8,9 +8,11 @@ For each package of fixes.json: Debian's source without the patches of the table
 `ugraft build --deb`, as Debian builds it, or with --src by a command of the table. For each fix: the
 patch of that very diff is made from that build, and loaded into the stripped program, which serves
 requests. It must do what the fixed one does while it is loaded, and what the vulnerable one does
-before and after, and no request may fail. An entry with "installed" is the program of the machine's
-own package, with a small change of debs/ in place of a fix. Some fixes are refused, or change
-nothing in that program: the table says so.
+before and after, and no request may fail; and the code of the patch must be that of the program
+rebuilt with the fix (rebuild.py). An entry with "installed" is the program of the machine's own
+package, with a small change of debs/ in place of a fix. Some fixes are refused, or change nothing
+in that program: the table says so. What a fix says of "target", "as" and "program" goes before what
+its entry says; "with" names more files of the build that lie beside the program.
 
 --prepare only fetches and builds, --fresh builds again, --table prints what earlier runs have kept.
 Sources, builds and results.json are in $UG_REAL_CACHE (/var/tmp/ugraft-real). TAP on stdout. --deb
@@ -29,6 +31,7 @@ sys.path.insert(0, HERE)
 
 # pylint: disable=wrong-import-position
 from daemons import Load
+from rebuild import Twin
 from sources import CACHE, Gone, fetch, make_diff, must, run, unpack
 
 points = failed = 0
@@ -70,13 +73,14 @@ class Package:
         self.work = os.path.join(CACHE, "work", self.name)
         self.place = self.work if self.command else os.path.join(self.work, "build")
         self.source = os.path.join(CACHE, "work", self.name + ".source")
-        self.target = None
+        self.twin = Twin(self, os.path.join(os.path.dirname(ugraft), "tests", "tools"))
 
     def prepare(self):
-        """The source, the plain build, and the stripped program of it."""
+        """The source and the plain build."""
         os.makedirs(os.path.dirname(self.work), exist_ok=True)
         if stage(self.place) < 2 or "--fresh" in sys.argv:
             shutil.rmtree(self.work, ignore_errors=True)
+            self.twin.forget()
             dropped = [] if self.installed else self.unpack()
             done = self.build("--to", "2", *([] if self.installed or self.command else ["--src", self.source]),
                               *(["--", *self.command] if self.command else []))
@@ -85,7 +89,6 @@ class Package:
             notes = json.loads(done.stdout)["notes"]
             with open(os.path.join(self.work, "built.json"), "w", encoding="utf-8") as f:
                 json.dump({"notes": notes, "dropped": dropped}, f)
-        self.target = self.installed or self.find_program()
 
     def unpack(self):
         shutil.rmtree(self.source, ignore_errors=True)
@@ -102,16 +105,31 @@ class Package:
         package = ["--src", self.source] if self.command else ["--deb", self.package + version, "--cache", os.path.join(CACHE, "cache")]
         return run([self.ugraft, "build", "--json", *package, "--work", self.work, "--name", "fix", *args])
 
-    def find_program(self):
-        """As the package would install it, from the build; a library by the name it is loaded by."""
-        path = os.path.realpath(os.path.join(self.place, "tree", self.entry["target"]))
-        victim = os.path.join(CACHE, "victims", self.name, self.entry.get("as", os.path.basename(path)))
+    def build_path(self):
+        """Where the build saw its tree."""
+        if self.command:
+            return os.path.realpath(self.source)
+        return next(m[1] for n in self.built()["notes"] if (m := re.search(r", at (/\S+); prepared", n)))
+
+    def about(self, fix, what, default=None):
+        return fix.get(what, self.entry.get(what, default))
+
+    def take(self, name, to):
+        """A file of the build as the package would install it."""
+        path = os.path.realpath(os.path.join(self.place, "tree", name))
+        victim = os.path.join(CACHE, "victims", self.name, to or os.path.basename(path))
         os.makedirs(os.path.dirname(victim), exist_ok=True)
         shutil.copy2(path, victim + ".new")
         os.rename(victim + ".new", victim)
         if self.command:
             must(["strip", victim])
         return victim
+
+    def program(self, fix):
+        """What is patched; a library by the name it is loaded by."""
+        for name in self.about(fix, "with", []):
+            self.take(name, None)
+        return self.installed or self.take(self.about(fix, "target"), self.about(fix, "as"))
 
     def diff(self, fix):
         if "diff" in fix:
@@ -124,12 +142,12 @@ class Package:
             f.write(text)
         return path
 
-    def make(self, fix, patch):
+    def make(self, fix, target, patch):
         """(exit status, report, seconds)"""
         if os.path.exists(patch):
             os.unlink(patch)
         started = time.monotonic()
-        done = self.build("--from", "3", "--diff", self.diff(fix), "-o", patch, "--target", self.target,
+        done = self.build("--from", "3", "--diff", self.diff(fix), "-o", patch, "--target", target,
                           *fix.get("build", []))
         if not done.stdout:
             raise RuntimeError(done.stderr)
@@ -139,11 +157,11 @@ class Package:
 class Drive:
     """The program, with and without the patch. One that dies of the old behaviour is asked last."""
 
-    def __init__(self, name, package, fix, patch):
+    def __init__(self, name, package, fix, target, patch):
         self.name, self.fix, self.patch, self.ugraft = name, fix, patch, package.ugraft
         self.fatal = fix.get("fatal", False)
-        module = importlib.import_module("programs." + package.entry["program"])
-        self.start = lambda: module.Program(package.target, **fix.get("options", {}))
+        module = importlib.import_module("programs." + package.about(fix, "program"))
+        self.start = lambda: module.Program(target, **fix.get("options", {}))
 
     def ask(self, daemon, which, what):
         """Without a question the fix is loaded, and the table says that its effect was not seen."""
@@ -217,14 +235,16 @@ def run_fix(package, fix):
     patch = os.path.join(CACHE, "patches", f"{package.name}-{fix['cve']}.ugp")
     os.makedirs(os.path.dirname(patch), exist_ok=True)
     result = {"package": package.name, "cve": fix["cve"]}
-    before = points, failed
-    status, report, added = package.make(fix, patch)
+    before, target = (points, failed), package.program(fix)
+    status, report, added = package.make(fix, target, patch)
     plain = seconds_in(package.built()["notes"], r"^built in ([\d.]+) s")
     result.update(status=status, functions=describe(report), plain=plain, added=round(added, 1),
                   percent=round(100 * added / plain) if plain else None, notes=report["notes"],
                   findings=[f"{f['code']}: {f['what']}" for f in report["findings"]])
     if check_report(name, package, fix, status, report):
-        Drive(name, package, fix, patch).run(result)
+        Drive(name, package, fix, target, patch).run(result)
+        same, result["samecode"], why = package.twin.compare(patch, package.diff(fix), target)
+        point(same, f"{name}: the code is that of the rebuilt program: {result['samecode']}", why)
     result.update(points=points - before[0], bad=failed - before[1])
     for line in [f"functions: {', '.join(result['functions'])}",
                  f"plain build {plain:.0f} s, {added:.1f} s more for the patch", *report["notes"], *result["findings"]]:
@@ -251,10 +271,10 @@ def print_table():
     """The kept results, for a document."""
     with open(os.path.join(CACHE, "results.json"), encoding="utf-8") as f:
         results = json.load(f).values()
-    print("| fix | functions | build, s | added, s | requests | failed |\n|---|---|---|---|---|---|")
+    print("| fix | functions | samecode | build, s | added, s | requests | failed |\n|---|---|---|---|---|---|---|")
     for r in sorted(results, key=lambda r: (r["package"], r["cve"])):
         what = ", ".join(r["functions"]) if r["status"] == 0 else "; ".join(r["findings"])
-        print(f"| {r['package']} {r['cve']} | {what or 'no change'} | {r['plain']:.0f} | {r['added']:.1f} "
+        print(f"| {r['package']} {r['cve']} | {what or 'no change'} | {r.get('samecode', '')} | {r['plain']:.0f} | {r['added']:.1f} "
               f"({r['percent']} %) | {r.get('requests', '')} | {r.get('failed', '')} |")
 
 
