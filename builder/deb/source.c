@@ -57,21 +57,23 @@ int ug_deb_mirrors(const char *type, ug_string_vec *ret, struct ug_error *err)
 	return ug_err(err, -UG_E_CHROOT, "apt has no package lists of Debian: run 'apt-get update'");
 }
 
-static int write_lines(const char *path, const ug_string_vec *lines, struct ug_error *err)
+static int write_list(const char *apt, const char *const *lines, size_t n, struct ug_error *err)
 {
-	ug_autofclose FILE *f = fopen(path, "we");
+	ug_autofclose FILE *f = NULL;
+	char path[SUB_MAX];
 
+	snprintf(path, sizeof(path), "%s/sources.list", apt);
+	f = fopen(path, "we");
 	if (!f)
 		return ug_err_errno(err, "cannot create %s", path);
-	ug_vec_for_each(lines, l)
-		fprintf(f, "%s\n", *l);
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s\n", lines[i]);
 	return fflush(f) == 0 ? 0 : ug_err_errno(err, "cannot write %s", path);
 }
 
-static int prepare(const char *apt, struct ug_error *err)
+static int prepare(const char *apt, ug_string_vec *ret_places, struct ug_error *err)
 {
 	static const char *const dirs[] = { "", "/lists", "/lists/partial", "/down" };
-	ug_string_vec lines = { 0 };
 	char path[SUB_MAX];
 	int rc;
 
@@ -80,12 +82,8 @@ static int prepare(const char *apt, struct ug_error *err)
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)
 			return ug_err_errno(err, "cannot create %s", path);
 	}
-	snprintf(path, sizeof(path), "%s/sources.list", apt);
-	rc = ug_deb_mirrors("deb-src", &lines, err);
-	if (rc == 0)
-		rc = write_lines(path, &lines, err);
-	ug_strings_free(&lines);
-	return rc;
+	rc = ug_deb_mirrors("deb-src", ret_places, err);
+	return rc < 0 ? rc : write_list(apt, (const char *const *)ret_places->v, ret_places->n, err);
 }
 
 static int run_apt(const char *apt, const char *log, const char *const *words, int *status,
@@ -121,23 +119,57 @@ static int run_apt(const char *apt, const char *log, const char *const *words, i
 	return rc;
 }
 
-/* Not there, or not reached: only the first is an answer. */
-static int cannot_fetch(const struct ug_deb_package *p, const char *log, struct ug_error *err)
+/* Does apt say, behind that place of its log, that there is no such thing? It may have reached nobody. */
+static bool says_gone(const char *log, size_t from)
 {
-	static const char *const gone[] = { "404", "Can not find version", "Unable to find a source package" };
-	ug_autofree char *text = NULL;
-	char line[256];
+	static const char *const gone[] = { " 404  ", "Can not find version", "Unable to find a source package" };
 	size_t n;
+	ug_autofree char *text = ug_load_text(log, &n);
 
-	text = ug_load_text(log, &n);
-	for (size_t i = 0; text && i < sizeof(gone) / sizeof(gone[0]); i++) {
-		if (strstr(text, gone[i]))
-			return ug_err(err, -UG_E_SOURCE_GONE, "the source of %s %s, which is what runs, is no "
-				      "longer where this machine gets its packages: unpack it yourself and "
-				      "name it with --src", p->source, p->version);
+	for (size_t i = 0; text && n > from && i < sizeof(gone) / sizeof(gone[0]); i++) {
+		if (strstr(text + from, gone[i]))
+			return true;
 	}
-	ug_tool_last_line(log, "E:", line, sizeof(line));
-	return ug_err(err, -EIO, "apt-get cannot fetch the source of %s %s: %s", p->source, p->version, line);
+	return false;
+}
+
+static size_t size_of(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 ? (size_t)st.st_size : 0;
+}
+
+/*
+ * Of the places that list a version apt asks the first, and nobody else when that has lost a file
+ * of it. So each is asked; a file that is there already is not fetched again. why: what failed
+ * before, or "".
+ */
+static int download(const struct ug_deb_package *p, const char *apt, const ug_string_vec *places,
+		    const char *log, char *why, size_t size, struct ug_error *err)
+{
+	char what[512];
+	const char *source[] = { "source", "--download-only", what, NULL };
+
+	snprintf(what, sizeof(what), "%s=%s", p->source, p->version);
+	ug_vec_for_each(places, place) {
+		const char *line = *place;
+		size_t from = size_of(log);
+		int rc, status = 0;
+
+		rc = write_list(apt, &line, 1, err);
+		if (rc == 0)
+			rc = run_apt(apt, log, source, &status, err);
+		if (rc < 0 || status == 0)
+			return rc;
+		if (!says_gone(log, from))
+			ug_tool_last_line(log, "E:", why, size);
+	}
+	if (!*why)
+		return ug_err(err, -UG_E_SOURCE_GONE, "the source of %s %s, which is what runs, is no longer "
+			      "where this machine gets its packages: unpack it yourself and name it with "
+			      "--src", p->source, p->version);
+	return ug_err(err, -EIO, "apt-get cannot fetch the source of %s %s: %s", p->source, p->version, why);
 }
 
 static int find_dsc(const char *dir, char *buf, size_t size)
@@ -171,23 +203,32 @@ static int unpack(const char *down, const char *dir, const char *log, struct ug_
 	return ug_err(err, -EIO, "dpkg-source (of dpkg-dev) cannot unpack the source: %s", line);
 }
 
+/* One place without lists does not matter when another has the source: why says what failed. */
+static int update(const char *apt, const char *log, char *why, size_t size, struct ug_error *err)
+{
+	const char *words[] = { "update", "-o", "APT::Update::Error-Mode=any", NULL };
+	int rc, status;
+
+	rc = run_apt(apt, log, words, &status, err);
+	if (rc == 0 && status)
+		ug_tool_last_line(log, "E:", why, size);
+	return rc;
+}
+
 int ug_deb_fetch(const struct ug_deb_package *p, const char *work, const char *dir, const char *log,
 		 struct ug_error *err)
 {
-	char apt[PATH_MAX], down[SUB_MAX], what[512];
-	const char *update[] = { "update", NULL };
-	const char *source[] = { "source", "--download-only", what, NULL };
-	int rc, status = 0;
+	char apt[PATH_MAX], down[SUB_MAX], why[256] = "";
+	ug_string_vec places = { 0 };
+	int rc;
 
 	snprintf(apt, sizeof(apt), "%s/apt", work);
 	snprintf(down, sizeof(down), "%s/down", apt);
-	snprintf(what, sizeof(what), "%s=%s", p->source, p->version);
-	rc = prepare(apt, err);
+	rc = prepare(apt, &places, err);
 	if (rc == 0)
-		rc = run_apt(apt, log, update, &status, err);
-	if (rc == 0 && status == 0)
-		rc = run_apt(apt, log, source, &status, err);
-	if (rc < 0)
-		return rc;
-	return status ? cannot_fetch(p, log, err) : unpack(down, dir, log, err);
+		rc = update(apt, log, why, sizeof(why), err);
+	if (rc == 0)
+		rc = download(p, apt, &places, log, why, sizeof(why), err);
+	ug_strings_free(&places);
+	return rc < 0 ? rc : unpack(down, dir, log, err);
 }
