@@ -9,6 +9,7 @@
 #define FRAMES_MAX 24
 #define PROCESSES_MAX 16
 #define NAMED_FRAMES 4
+#define PLACES 4096		/* a power of two */
 
 /* A chain of callers, and how it is called by people. */
 struct chain {
@@ -32,12 +33,24 @@ static struct {
 static struct step *steps;
 static size_t nsteps, steps_cap;
 
+/* Where a PC is; to find its function takes longer than all else of a step. */
+struct place {
+	const Dwfl *dwfl;
+	Dwarf_Addr pc, start;
+	const char *function;	/* of the program itself, or NULL */
+};
+
+static struct place places[PLACES];
+
 static pid_t process_of(pid_t tid)
 {
+	static pid_t last_tid, pid;
 	char path[32], line[128];
-	pid_t pid = tid;
 	FILE *f;
 
+	if (tid == last_tid)
+		return pid;
+	last_tid = pid = tid;
 	snprintf(path, sizeof(path), "/proc/%d/status", tid);
 	f = fopen(path, "re");
 	while (f && fgets(line, sizeof(line), f))
@@ -87,12 +100,33 @@ static void mix(uint64_t *hash, uint64_t value)
 	*hash ^= *hash >> 29;
 }
 
-/* The program's own: the wrapper in libc says what the call says. */
-static void name_frame(struct chain *c, const char *module, const char *function)
+/* The program's own function: the wrapper in libc says what the call says. */
+static void look_up(struct place *p, Dwfl *dwfl, Dwarf_Addr pc)
+{
+	Dwfl_Module *m = dwfl_addrmodule(dwfl, pc);
+	const char *module = NULL;
+
+	*p = (struct place){ .dwfl = dwfl, .pc = pc };
+	if (m)
+		module = dwfl_module_info(m, NULL, &p->start, NULL, NULL, NULL, NULL, NULL);
+	if (module && strstr(module, "ugraft"))
+		p->function = dwfl_module_addrname(m, pc);
+}
+
+static const struct place *find_place(Dwfl *dwfl, Dwarf_Addr pc)
+{
+	struct place *p = &places[(pc ^ pc >> 12) & (PLACES - 1)];
+
+	if (p->dwfl != dwfl || p->pc != pc)
+		look_up(p, dwfl, pc);
+	return p;
+}
+
+static void name_frame(struct chain *c, const char *function)
 {
 	size_t len = strlen(c->names);
 
-	if (!function || !strstr(module, "ugraft") || c->named == NAMED_FRAMES)
+	if (!function || c->named == NAMED_FRAMES)
 		return;
 	snprintf(c->names + len, sizeof(c->names) - len, " < %s", function);
 	c->named++;
@@ -101,18 +135,14 @@ static void name_frame(struct chain *c, const char *module, const char *function
 static int add_frame(Dwfl_Frame *frame, void *arg)
 {
 	struct chain *c = arg;
-	Dwarf_Addr pc, start = 0;
-	const char *module = NULL;
-	Dwfl_Module *m;
+	const struct place *p;
+	Dwarf_Addr pc;
 
 	if (!dwfl_frame_pc(frame, &pc, NULL))
 		return DWARF_CB_ABORT;
-	m = dwfl_addrmodule(dwfl_thread_dwfl(dwfl_frame_thread(frame)), pc);
-	if (m)
-		module = dwfl_module_info(m, NULL, &start, NULL, NULL, NULL, NULL, NULL);
-	mix(&c->hash, pc - start);
-	if (module && c->named < NAMED_FRAMES)
-		name_frame(c, module, dwfl_module_addrname(m, pc));
+	p = find_place(dwfl_thread_dwfl(dwfl_frame_thread(frame)), pc);
+	mix(&c->hash, pc - p->start);
+	name_frame(c, p->function);
 	return ++c->frames < FRAMES_MAX ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
