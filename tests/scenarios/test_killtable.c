@@ -10,14 +10,15 @@
  * entirely old or entirely new, and once it is unloaded nothing is left. One row of the table
  * for each combination:
  *
- *	test_killtable [-s | -t SECONDS | -k STRIDE] [-n MIN-MAX] [-o KIND]
+ *	test_killtable [-s] [-t SECONDS | -k STRIDE] [-n MIN-MAX] [-o KIND] [-v VERB]
  *
  * -t: as many calls as there is time for, evenly spread, a row. -k: each k-th. None: all, with
- * 100 threads each 25th. -n, -o: only targets of so many threads, of that kind.
+ * 100 threads each 25th. -n, -o, -v: only targets of so many threads, of that kind, that verb.
  *
  * -s: each step (tests/tools/steps.h) that changes anything but the controller itself, the first
  * time and the last that it is made. With many threads most calls repeat a step for another
- * thread; and between two calls that change something it is all the same where it dies.
+ * thread; and between two calls that change something it is all the same where it dies. With -k
+ * or -t only a k-th of these, or as many as there is time for, from all over the list.
  *
  * EINTR, where a stop may end a call of class E with it: a kill between interrupt and cure, once a
  * thread; and in "forking", whose first thread may be woken by the SIGCHLD of another one that
@@ -50,6 +51,7 @@ struct row {
 	const char *verb, *kind;
 	int threads;
 	unsigned long calls, stride;
+	unsigned long done;	/* steps */
 	unsigned int trials, killed, harms[HARMS];
 	unsigned int interrupted;	/* kills that ended a call of class E with EINTR */
 	unsigned int old, new;		/* what was found settled */
@@ -63,7 +65,7 @@ static char pid_text[16];
 static double seconds;
 static unsigned long stride;
 static bool by_steps;
-static const char *only_kind;
+static const char *only_kind, *only_verb;
 static int min_threads = 1, max_threads = 100;
 
 static double now_s(void)
@@ -75,27 +77,6 @@ static double now_s(void)
 }
 
 /* ---- the target ---- */
-
-static void start_victim(const struct row *row)
-{
-	char threads[16];
-	const char *argv[] = { scenario_bin("tests/victims/killed"), row->kind, threads, NULL };
-	char why[600];
-
-	snprintf(threads, sizeof(threads), "%d", row->threads);
-	scenario_start(&victim, argv);
-	snprintf(pid_text, sizeof(pid_text), "%d", victim.pid);
-	(void)scenario_ask(&victim, "stat");
-	nap_us(20000);
-	if (victim_snapshot(victim.pid, &before, why, sizeof(why)) < 0)
-		scenario_die("%s", why);
-}
-
-static void stop_victim(void)
-{
-	scenario_stop(&victim);
-	victim_state_free(&before);
-}
 
 static bool is_asleep(const char *tid)
 {
@@ -136,6 +117,28 @@ static void await_blocked(const struct row *row)
 
 	while (strcmp(row->kind, "blocked") == 0 && !all_asleep() && now_s() - start < 20)
 		nap_us(1000);
+}
+
+static void start_victim(const struct row *row)
+{
+	char threads[16];
+	const char *argv[] = { scenario_bin("tests/victims/killed"), row->kind, threads, NULL };
+	char why[600];
+
+	snprintf(threads, sizeof(threads), "%d", row->threads);
+	scenario_start(&victim, argv);
+	snprintf(pid_text, sizeof(pid_text), "%d", victim.pid);
+	(void)scenario_ask(&victim, "stat");
+	nap_us(20000);
+	await_blocked(row);
+	if (victim_snapshot(victim.pid, &before, why, sizeof(why)) < 0)
+		scenario_die("%s", why);
+}
+
+static void stop_victim(void)
+{
+	scenario_stop(&victim);
+	victim_state_free(&before);
 }
 
 static unsigned long ask(const char *name)
@@ -226,7 +229,8 @@ static enum harm settle(struct row *row, char *why, size_t size)
 struct moment {
 	unsigned long n;
 	const char *step;	/* NULL: any */
-	long nr;
+	long nr;		/* 0: any */
+	unsigned int run;	/* with a step: the way to prepare that was seen to lead to it */
 };
 
 /* killat OPTION... ugraft VERB ...; its exit status. */
@@ -252,11 +256,12 @@ static int kill_at(struct command *c, const struct moment *m, const char *verb)
 {
 	char number[24], nr[24];
 	const char *any[] = { number, NULL };
-	const char *one[] = { "-n", nr, "-k", m->step, number, NULL };
+	const char *one[] = { "-n", nr, number, NULL };
+	const char *step[] = { "-n", nr, "-k", m->step, number, NULL };
 
 	snprintf(number, sizeof(number), "%lu", m->n);
 	snprintf(nr, sizeof(nr), "%ld", m->nr);
-	return run_killat(c, m->step ? one : any, verb, "--max-pause=200ms");
+	return run_killat(c, m->step ? step : m->nr ? one : any, verb, "--max-pause=200ms");
 }
 
 static void must_load(void)
@@ -267,11 +272,16 @@ static void must_load(void)
 		scenario_die("load: %s", err.message);
 }
 
-/* Before the commit, which is where recover goes back, and behind it. */
-static void leave_something(unsigned long calls_of_load, unsigned int trial)
+/*
+ * Before the commit, which is where recover goes back, and behind it. By stores to the target: how
+ * many other calls are made before one is a matter of chance.
+ */
+static void leave_something(unsigned long stores_of_load, unsigned int trial)
 {
 	static const unsigned int parts[] = { 30, 45, 55, 65, 80, 92 };
-	const struct moment at = { .n = calls_of_load * parts[trial % 6] / 100 };
+	const struct moment at = {
+		.n = stores_of_load * parts[trial % 6] / 100, .nr = SYS_pwrite64,
+	};
 	struct command c;
 
 	(void)kill_at(&c, &at, "load");
@@ -287,23 +297,27 @@ static unsigned long number_at_end(struct command *c)
 	return strtoul(at ? at + 1 : c->output, NULL, 10);
 }
 
-static unsigned long count_calls(const char *verb)
+/* nr: of calls with that number, 0: of all. */
+static unsigned long count_calls(const char *verb, long nr)
 {
-	static const char *const options[] = { "-c", NULL };
+	char number[24];
+	const char *any[] = { "-c", NULL };
+	const char *one[] = { "-n", number, "-c", NULL };
 	struct command c;
 
-	if (run_killat(&c, options, verb, "--max-pause=200ms") != 0)
+	snprintf(number, sizeof(number), "%ld", nr);
+	if (run_killat(&c, nr ? one : any, verb, "--max-pause=200ms") != 0)
 		scenario_die("killat -c %s: %s", verb, c.output);
 	return number_at_end(&c);
 }
 
 /* What the verb finds, before it is counted or killed. */
-static void prepare(const struct row *row, unsigned long calls_of_load, unsigned int trial)
+static void prepare(const struct row *row, unsigned long stores_of_load, unsigned int trial)
 {
 	if (strcmp(row->verb, "unload") == 0)
 		must_load();
 	else if (strcmp(row->verb, "recover") == 0)
-		leave_something(calls_of_load, trial);
+		leave_something(stores_of_load, trial);
 	await_blocked(row);
 }
 
@@ -337,7 +351,7 @@ static enum harm look_for_eintr(struct row *row, bool killed, char *why, size_t 
 }
 
 /* True when the verb was over before its n-th call. */
-static bool trial(struct row *row, unsigned long calls_of_load, const struct moment *at)
+static bool trial(struct row *row, unsigned long stores_of_load, const struct moment *at)
 {
 	char why[600] = "", name[64];
 	struct command c;
@@ -345,7 +359,7 @@ static bool trial(struct row *row, unsigned long calls_of_load, const struct mom
 	bool died;
 	int status;
 
-	prepare(row, calls_of_load, row->trials);
+	prepare(row, stores_of_load, at->step ? at->run : row->trials);
 	(void)scenario_ask(&victim, "reset");
 	status = kill_at(&c, at, row->verb);
 	snprintf(name, sizeof(name), "%.*s", (int)strcspn(c.output, "\n"), c.output);
@@ -370,37 +384,30 @@ static bool trial(struct row *row, unsigned long calls_of_load, const struct mom
 	return status != 0;
 }
 
-static unsigned long choose_stride(const struct row *row, double each_s)
+static unsigned long count_and_settle(struct row *row, const char *verb, long nr)
 {
-	double room = seconds / each_s;
-
-	if (stride)
-		return stride;
-	if (!seconds)
-		return row->threads < 100 ? 1 : MANY_STRIDE;
-	return room < 1 ? row->calls : (unsigned long)((double)row->calls / room) + 1;
-}
-
-static void count_row(struct row *row, unsigned long *ret_load)
-{
+	unsigned long n = count_calls(verb, nr);
 	char why[600] = "";
 
-	*ret_load = count_calls("load");
 	if (settle(row, why, sizeof(why)))
 		scenario_die("%s", why);
-	row->calls = *ret_load;
+	return n;
+}
+
+static void count_row(struct row *row, unsigned long *ret_stores)
+{
+	bool load = strcmp(row->verb, "load") == 0, recover = strcmp(row->verb, "recover") == 0;
+
+	*ret_stores = count_and_settle(row, "load", SYS_pwrite64);
 	/* A recover finds more or less to do, or nothing: the least that is not nothing. */
-	for (unsigned int i = 0; strcmp(row->verb, "load") != 0 && i < 6; i++) {
+	for (unsigned int i = 0; i < (recover ? 6 : 1); i++) {
 		unsigned long n;
 
-		prepare(row, *ret_load, i);
-		n = count_calls(row->verb);
+		if (!load)
+			prepare(row, *ret_stores, i);
+		n = count_and_settle(row, row->verb, 0);
 		if (i == 0 || row->calls < 20 || (n >= 20 && n < row->calls))
 			row->calls = n;
-		if (settle(row, why, sizeof(why)))
-			scenario_die("%s", why);
-		if (strcmp(row->verb, "unload") == 0)
-			break;
 	}
 	if (row->calls < 20)
 		scenario_die("%s makes %lu system calls", row->verb, row->calls);
@@ -413,6 +420,7 @@ struct step {
 	char id[17];
 	long nr;
 	unsigned long times;
+	unsigned int run;	/* of the listing in which it was made that often */
 };
 
 static struct step steps[STEPS_MAX];
@@ -443,7 +451,8 @@ static void add_step(const struct step *new)
 		return;
 	for (size_t i = 0; i < nsteps; i++)
 		if (strcmp(steps[i].id, new->id) == 0) {
-			steps[i].times = new->times > steps[i].times ? new->times : steps[i].times;
+			if (new->times > steps[i].times)
+				steps[i] = *new;
 			return;
 		}
 	if (nsteps == STEPS_MAX)
@@ -451,11 +460,11 @@ static void add_step(const struct step *new)
 	steps[nsteps++] = *new;
 }
 
-static void read_steps(const char *path)
+static void read_steps(const char *path, unsigned int run)
 {
 	char line[512];
 	FILE *f = fopen(path, "re");
-	struct step new;
+	struct step new = { .run = run };
 
 	if (!f)
 		scenario_die("%s: no list", path);
@@ -466,7 +475,7 @@ static void read_steps(const char *path)
 }
 
 /* Of several runs: what there is to do differs, most of all for a recover. */
-static void list_steps(struct row *row, unsigned long calls_of_load)
+static void list_steps(struct row *row, unsigned long stores_of_load)
 {
 	char path[64], why[600] = "";
 	const char *options[] = { "-l", path, "-c", NULL };
@@ -475,11 +484,11 @@ static void list_steps(struct row *row, unsigned long calls_of_load)
 	snprintf(path, sizeof(path), "/tmp/ugraft-steps-%d", getpid());
 	nsteps = 0;
 	for (unsigned int i = 0; i < 6; i++) {
-		prepare(row, calls_of_load, i);
+		prepare(row, stores_of_load, i);
 		/* Its stack is looked at before each call, which takes time. */
 		if (run_killat(&c, options, row->verb, "--max-pause=2s") != 0)
 			scenario_die("killat -l %s: %s", row->verb, c.output);
-		read_steps(path);
+		read_steps(path, i);
 		if (settle(row, why, sizeof(why)))
 			scenario_die("%s", why);
 	}
@@ -489,55 +498,90 @@ static void list_steps(struct row *row, unsigned long calls_of_load)
 	row->old = row->new = 0;
 }
 
-/* A step that is not made in one run may be made in the next, which finds another thing to do. */
-static void until_killed(struct row *row, unsigned long calls_of_load, const struct moment *at)
+/*
+ * A step that is not made in one run may be made in the next, which finds another thing to do;
+ * nor is it made as often each time.
+ */
+static void until_killed(struct row *row, unsigned long stores_of_load, struct moment *at)
 {
-	for (unsigned int i = 0; i < 6; i++)
-		if (!trial(row, calls_of_load, at))
+	for (unsigned int i = 0; i < 6; i++, at->run++)
+		if (!trial(row, stores_of_load, at))
 			return;
 }
 
-static void each_step(struct row *row, unsigned long calls_of_load)
+static void kill_step(struct row *row, unsigned long stores_of_load, const struct step *step)
 {
-	list_steps(row, calls_of_load);
-	row->calls = nsteps;
-	row->stride = 1;
-	for (size_t i = 0; i < nsteps; i++) {
-		struct moment at = { .n = 1, .step = steps[i].id, .nr = steps[i].nr };
+	struct moment at = { .n = 1, .step = step->id, .nr = step->nr, .run = step->run };
 
-		until_killed(row, calls_of_load, &at);
-		at.n = steps[i].times;
-		if (at.n > 1)
-			(void)trial(row, calls_of_load, &at);
+	until_killed(row, stores_of_load, &at);
+	at.n = step->times;
+	at.run = step->run;
+	if (at.n > 1)
+		(void)trial(row, stores_of_load, &at);
+}
+
+static size_t common_divisor(size_t a, size_t b)
+{
+	return b ? common_divisor(b, a % b) : a;
+}
+
+/* All over the list, however soon it ends: by leaps of a length that comes to each of them. */
+static void each_step(struct row *row, unsigned long stores_of_load)
+{
+	size_t at = 0, leap, jobs;
+	double start;
+
+	list_steps(row, stores_of_load);
+	row->calls = nsteps;
+	leap = nsteps * 5 / 8;
+	while (common_divisor(nsteps, leap) != 1)
+		leap--;
+	jobs = stride ? (nsteps + stride - 1) / stride : nsteps;
+	start = now_s();
+	for (row->done = 0; row->done < jobs; row->done++, at = (at + leap) % nsteps) {
+		if (seconds && now_s() - start > seconds)
+			break;
+		kill_step(row, stores_of_load, &steps[at]);
 	}
 }
 
 /* ---- a row of calls ---- */
 
-static void each_call(struct row *row, unsigned long calls_of_load)
+static unsigned long choose_stride(const struct row *row, double each_s)
+{
+	double room = seconds / each_s;
+
+	if (stride)
+		return stride;
+	if (!seconds)
+		return row->threads < 100 ? 1 : MANY_STRIDE;
+	return room < 1 ? row->calls : (unsigned long)((double)row->calls / room) + 1;
+}
+
+static void each_call(struct row *row, unsigned long stores_of_load)
 {
 	struct moment at = { .n = 1 + row->calls / 2 };
 	double start = now_s();
 
 	/* The first trial tells what one takes. */
-	(void)trial(row, calls_of_load, &at);
+	(void)trial(row, stores_of_load, &at);
 	row->stride = choose_stride(row, now_s() - start);
 	/* How many calls it takes differs from time to time. */
 	for (at.n = 1 + row->stride / 2; at.n < 4 * row->calls; at.n += row->stride)
-		if (trial(row, calls_of_load, &at) && at.n > row->calls)
+		if (trial(row, stores_of_load, &at) && at.n > row->calls)
 			break;
 }
 
 static void do_row(struct row *row)
 {
-	unsigned long calls_of_load;
+	unsigned long stores_of_load;
 
 	start_victim(row);
-	count_row(row, &calls_of_load);
+	count_row(row, &stores_of_load);
 	if (by_steps)
-		each_step(row, calls_of_load);
+		each_step(row, stores_of_load);
 	else
-		each_call(row, calls_of_load);
+		each_call(row, stores_of_load);
 	stop_victim();
 }
 
@@ -554,7 +598,8 @@ static bool harmless(const struct row *row)
 static void print_row(const struct row *row)
 {
 	printf("# | %s | %s | %d | %lu | %lu | %u | %u | %u | %u | %u | %u | %u | %u | %u | %u/%u |\n",
-	       row->verb, row->kind, row->threads, row->calls, row->stride, row->killed,
+	       row->verb, row->kind, row->threads, row->calls,
+	       by_steps ? row->done : row->stride, row->killed,
 	       row->harms[DEAD], row->harms[STOPPED], row->harms[TRACED], row->harms[MIXED],
 	       row->harms[STUCK], row->harms[SIGNAL], row->harms[UNSETTLED], row->interrupted,
 	       row->old, row->new);
@@ -572,9 +617,9 @@ static bool table(void)
 	unsigned int nr = 0;
 	bool good = true;
 
-	printf("# | verb | target | threads | %s | each | killed | dead | stopped | traced | mixed | "
+	printf("# | verb | target | threads | %s | killed | dead | stopped | traced | mixed | "
 	       "stuck | signals | unsettled | EINTR | settled old/new |\n",
-	       by_steps ? "steps" : "calls");
+	       by_steps ? "steps | done" : "calls | each");
 	for (size_t t = 0; t < 3; t++)
 		for (size_t k = 0; k < 6; k++)
 			for (size_t v = 0; v < 3; v++) {
@@ -582,7 +627,8 @@ static bool table(void)
 						   .threads = threads[t] };
 
 				if (threads[t] < min_threads || threads[t] > max_threads ||
-				    (only_kind && strcmp(kinds[k], only_kind) != 0))
+				    (only_kind && strcmp(kinds[k], only_kind) != 0) ||
+				    (only_verb && strcmp(verbs[v], only_verb) != 0))
 					continue;
 				do_row(&row);
 				print_row(&row);
@@ -600,7 +646,7 @@ int main(int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "st:k:n:o:")) != -1) {
+	while ((opt = getopt(argc, argv, "st:k:n:o:v:")) != -1) {
 		if (opt == 's')
 			by_steps = true;
 		else if (opt == 't')
@@ -609,6 +655,8 @@ int main(int argc, char **argv)
 			stride = strtoul(optarg, NULL, 10);
 		else if (opt == 'o')
 			only_kind = optarg;
+		else if (opt == 'v')
+			only_verb = optarg;
 		else if (opt != 'n' || sscanf(optarg, "%d-%d", &min_threads, &max_threads) != 2)
 			return 2;
 	}
