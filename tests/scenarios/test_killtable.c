@@ -256,8 +256,8 @@ static int kill_at(struct command *c, const struct moment *m, const char *verb)
 {
 	char number[24], nr[24];
 	const char *any[] = { number, NULL };
-	const char *one[] = { "-n", nr, number, NULL };
-	const char *step[] = { "-n", nr, "-k", m->step, number, NULL };
+	const char *one[] = { "-f", "-n", nr, number, NULL };
+	const char *step[] = { "-f", "-n", nr, "-k", m->step, number, NULL };
 
 	snprintf(number, sizeof(number), "%lu", m->n);
 	snprintf(nr, sizeof(nr), "%ld", m->nr);
@@ -302,7 +302,7 @@ static unsigned long count_calls(const char *verb, long nr)
 {
 	char number[24];
 	const char *any[] = { "-c", NULL };
-	const char *one[] = { "-n", number, "-c", NULL };
+	const char *one[] = { "-f", "-n", number, "-c", NULL };
 	struct command c;
 
 	snprintf(number, sizeof(number), "%ld", nr);
