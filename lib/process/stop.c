@@ -466,6 +466,18 @@ static int seize_single(struct ug_stop *s, pid_t tid, struct ug_tracee **ret,
 	return 0;
 }
 
+/*
+ * A thread of real-time priority may spin until the one we hold goes on, on our processor. There are
+ * few such processes; in the others a single thread is no reason to hurry.
+ */
+static void hurry_for(struct ug_stop *s)
+{
+	unsigned int prio = s->rt_priority > s->p->rt_priority ? s->rt_priority : s->p->rt_priority;
+
+	if (prio)
+		ug_tracer_hurry(prio);
+}
+
 int ug_stop_thread(struct ug_stop *s, pid_t tid, struct ug_thread **ret, struct ug_error *err)
 {
 	struct ug_tracee *t = ug_stop_find(s, tid);
@@ -481,6 +493,7 @@ int ug_stop_thread(struct ug_stop *s, pid_t tid, struct ug_thread **ret, struct 
 			s->first_ns = ug_now_ns();
 		if (t->running && !s->pause_ns)
 			s->pause_ns = ug_now_ns();
+		hurry_for(s);
 		r = ug_tracee_interrupt(t);
 		if (r < 0) {
 			t->state = UG_TRACEE_GONE;
@@ -491,8 +504,10 @@ int ug_stop_thread(struct ug_stop *s, pid_t tid, struct ug_thread **ret, struct 
 		if (r < 0)
 			ug_stop_let_go_one(s, t);
 	}
-	if (r < 0 && !s->held.n)
+	if (r < 0 && !s->held.n) {
 		ug_tracer_watchdog(&s->watchdog, 0);
+		ug_tracer_relax();
+	}
 	if (r < 0)
 		return r;
 	*ret = &t->t;

@@ -117,6 +117,10 @@ int ug_tasks_list(struct ug_proc *p, struct ug_tasks *ret, struct ug_error *err)
 		ug_tasks_free(&tasks);
 		return r;
 	}
+	p->rt_priority = 0;
+	ug_vec_for_each(&tasks, task)
+		if (task->rt_priority > p->rt_priority)
+			p->rt_priority = task->rt_priority;
 	*ret = tasks;
 	return 0;
 }
