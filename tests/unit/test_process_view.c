@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What lib/process shows and changes of a process without stopping it. */
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+
 #include "process_help.h"
 
 static void test_open_errors(void **state)
@@ -62,6 +65,49 @@ static void test_memory(void **state)
 	assert_int_equal(ug_proc_read(&p, a, buf, 4, &e), -UG_E_GONE);
 	ug_proc_close(&p);
 	munmap(m, 8 * page);
+}
+
+/* Memory in which whoever touches a page waits for somebody who never comes. */
+static void victim_faults(long pages)
+{
+	size_t size = (size_t)pages * UG_PAGE_SIZE;
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register reg = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	char *m = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	m[0] = 0x77;
+	reg.range = (struct uffdio_range){ (uintptr_t)m, size };
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &reg))
+		m = NULL;
+	sh->spins[0] = (uintptr_t)m;
+	victim_idle(0);
+}
+
+/* What is not there counts as zero, and is not touched: its handler may be what we have stopped. */
+static void test_memory_that_waits(void **state)
+{
+	char buf[3 * UG_PAGE_SIZE];
+	struct ug_proc p;
+
+	target = spawn_victim(victim_faults, 4, 1);
+	if (!sh->spins[0]) {
+		end(target);
+		print_message("# SKIPPED: no userfaultfd here\n");
+		skip();
+	}
+	assert_int_equal(ug_proc_open(target, &p, &e), 0);
+	memset(buf, 1, sizeof(buf));
+	alarm(20);	/* a hang is a failure, too */
+	assert_int_equal(ug_proc_read_present(&p, sh->spins[0], buf, sizeof(buf), true, &e), 0);
+	assert_int_equal(buf[0], 0x77);
+	for (size_t i = 1; i < sizeof(buf); i++)
+		assert_int_equal(buf[i], 0);
+	assert_int_equal(ug_proc_read_present(&p, sh->spins[0], buf, sizeof(buf), false, &e),
+			 -UG_E_UNREADABLE);
+	alarm(0);
+	ug_proc_close(&p);
+	end(target);
 }
 
 static void test_maps(void **state)
@@ -238,6 +284,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_open_errors), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_memory_that_waits),
 		cmocka_unit_test(test_maps),	    cmocka_unit_test(test_room),
 		cmocka_unit_test(test_lock),	    cmocka_unit_test(test_task),
 	};

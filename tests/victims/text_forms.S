@@ -43,6 +43,12 @@
 	ret
 	endfunc call_fifth
 
+	func syscall_third
+	mov	$39, %al			/* getpid */
+	syscall
+	ret
+	endfunc syscall_third
+
 	func jrcxz_first
 	mov	%rdx, %rcx
 	jrcxz	1f
@@ -106,6 +112,27 @@
 	mov	%rdi, %rax
 	jmp	.Lentered_by_other + 2
 	endfunc enters_other
+
+	/* Only its jump table leads into the first five bytes. */
+	func entered_by_table
+	xor	%eax, %eax
+.Lby_table:
+	cmp	$1, %rdi
+	ja	1f
+	lea	.Ltable(%rip), %rdx
+	movslq	(%rdx,%rdi,4), %rcx
+	add	%rdx, %rcx
+	jmp	*%rcx
+1:	lea	6(%rax), %rax
+	ret
+	endfunc entered_by_table
+
+	.section .rodata
+	.balign 4
+.Ltable:
+	.long	.Lby_table - .Ltable
+	.long	1b - .Ltable
+	.text
 
 	func doubtful
 	push	%rbx
