@@ -3,8 +3,10 @@
 
 Of each package one more copy of its built tree is kept, NAME.twin. The files of a fix are changed
 there, and the package's own build is run again where the first one ran: in the same chroot, at the
-same path. make then compiles what depends on these files, and links. Where that does not give
-another program, or gives other code, all is built anew. Afterwards the files are as they were.
+same path. make then compiles what depends on these files, and links. "rebuild" of an entry is a command
+that does this, for packages which would be configured again and then compiled as a whole. Where
+nothing of this gives another program, or all gives other code, it is built anew. Afterwards the files
+are as they were.
 
 Line numbers are in the code of some functions, and a patch keeps the old ones. A function that
 differs is compared once more with a program whose changed files have the line directives the
@@ -102,8 +104,9 @@ class Twin:
                     os.path.join(self.base, "log"), *command]).returncode == 0
 
     def build(self, full):
-        if self.package.command:
-            return self.enter(*self.package.command)
+        quick = self.package.command or not full and self.package.entry.get("rebuild")
+        if quick:
+            return self.enter(*quick)
         for pattern in STAMPS:
             for path in glob.glob(os.path.join(glob.escape(self.tree), "debian", pattern)):
                 os.unlink(path)

@@ -186,8 +186,10 @@ class Drive:
     def run(self, result):
         if self.fatal:
             other = self.start()
-            self.ask(other, "before", "vulnerable: another one of it")
-            other.end()
+            try:
+                self.ask(other, "before", "vulnerable: another one of it")
+            finally:
+                other.end()
         daemon = self.start()
         try:
             if not self.fatal:
