@@ -12,6 +12,7 @@
 #include "base/reader.h"
 #include "builder/buf.h"
 #include "builder/pack.h"
+#include "ugraft/ugraft.h"
 
 struct packer {
 	const struct ug_pack *pack;
@@ -28,7 +29,9 @@ struct packer {
 	struct ug_error *err;
 };
 
-#define OWN_SECTIONS 8			/* seven of format.h and .shstrtab */
+/* Those of format.h and .shstrtab. */
+#define OWN_SECTIONS 8
+#define MADE_SECTIONS 3
 
 static size_t add_string(struct ug_buf *b, const char *s)
 {
@@ -60,7 +63,7 @@ static int read_table(struct packer *p)
 	if (p->h.e_shentsize != sizeof(Elf64_Shdr) || !p->h.e_shnum || p->h.e_shnum >= 0xff00)
 		return malformed(p);
 	p->nold = p->h.e_shnum;
-	p->nsh = p->nold + OWN_SECTIONS;
+	p->nsh = p->nold + OWN_SECTIONS + (p->pack->nunits ? MADE_SECTIONS : 0);
 	p->sh = calloc(p->nsh, sizeof(*p->sh));
 	p->keep = calloc(p->nold, sizeof(*p->keep));
 	if (!p->sh || !p->keep)
@@ -280,22 +283,80 @@ static void make_refs(struct packer *p, struct ug_buf *b, struct ug_buf *pins)
 	}
 }
 
+/* ---- who made it ---- */
+
+static bool same_compiler(const struct ug_pack_unit *a, const struct ug_pack_unit *b)
+{
+	if (strcmp(a->compiler, b->compiler) || a->nflags != b->nflags)
+		return false;
+	for (size_t i = 0; i < a->nflags; i++) {
+		if (strcmp(a->flags[i], b->flags[i]))
+			return false;
+	}
+	return true;
+}
+
+static void make_compiler(struct packer *p, struct ug_buf *b, const struct ug_pack_unit *u)
+{
+	struct ug_file_compiler rec = { .name = str(p, u->compiler), .nflags = (uint32_t)u->nflags };
+
+	rec.flags = (uint32_t)p->strings.n;
+	for (size_t i = 0; i < u->nflags; i++)
+		(void)str(p, u->flags[i]);
+	ug_buf_add(b, &rec, sizeof(rec));
+}
+
+/* Sources that were compiled alike have one compiler. */
+static void make_units(struct packer *p, struct ug_buf *compilers, struct ug_buf *units)
+{
+	const struct ug_pack_unit *v = p->pack->units;
+
+	for (size_t i = 0; i < p->pack->nunits; i++) {
+		struct ug_file_unit rec = { .object = v[i].object, .source = str(p, v[i].source) }, other;
+		size_t j = 0;
+
+		while (j < i && !same_compiler(&v[j], &v[i]))
+			j++;
+		rec.compiler = (uint32_t)(compilers->n / sizeof(struct ug_file_compiler));
+		if (j < i && !units->failed) {
+			memcpy(&other, units->v + j * sizeof(other), sizeof(other));
+			rec.compiler = other.compiler;
+		} else {
+			make_compiler(p, compilers, &v[i]);
+		}
+		ug_buf_add(units, &rec, sizeof(rec));
+	}
+}
+
+static void make_version(struct packer *p, struct ug_buf *b)
+{
+	struct ug_file_made rec = { .version = str(p, UG_VERSION) };
+
+	ug_buf_add(b, &rec, sizeof(rec));
+}
+
 static void make_own(struct packer *p)
 {
-	static const char *const names[] = { UG_FILE_SEC_PATCH, UG_FILE_SEC_OBJECTS,
-		UG_FILE_SEC_BUILDS, UG_FILE_SEC_FUNCS, UG_FILE_SEC_REFS, UG_FILE_SEC_PINS };
-	struct ug_buf b[6] = { 0 };
+	static const char *const names[] = { UG_FILE_SEC_PATCH, UG_FILE_SEC_OBJECTS, UG_FILE_SEC_BUILDS,
+		UG_FILE_SEC_FUNCS, UG_FILE_SEC_REFS, UG_FILE_SEC_PINS, UG_FILE_SEC_MADE,
+		UG_FILE_SEC_COMPILERS, UG_FILE_SEC_UNITS };
+	struct ug_buf b[UG_ARRAY_SIZE(names)] = { 0 };
+	unsigned int n = p->pack->nunits ? UG_ARRAY_SIZE(names) : UG_ARRAY_SIZE(names) - MADE_SECTIONS;
 
 	make_patch(p, &b[0]);
 	make_objects(p, &b[1], &b[2]);
 	make_funcs(p, &b[3], &b[5]);
 	make_refs(p, &b[4], &b[5]);
-	for (unsigned int i = 0; i < UG_ARRAY_SIZE(b); i++) {
+	if (p->pack->nunits) {
+		make_version(p, &b[6]);
+		make_units(p, &b[7], &b[8]);
+	}
+	for (unsigned int i = 0; i < n; i++) {
 		p->out.failed |= b[i].failed;
 		own_section(p, i, names[i], &b[i]);
 		ug_buf_free(&b[i]);
 	}
-	own_section(p, 6, UG_FILE_SEC_STRINGS, &p->strings);
+	own_section(p, n, UG_FILE_SEC_STRINGS, &p->strings);
 }
 
 static void finish(struct packer *p)

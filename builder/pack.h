@@ -33,6 +33,14 @@ struct ug_pack_ref {
 	size_t npins;
 };
 
+struct ug_pack_unit {			/* a source with code in the patch, and how it was compiled */
+	uint32_t object;		/* or UG_FILE_ANY_OBJECT */
+	const char *source;
+	const char *compiler;
+	const char *const *flags;
+	size_t nflags;
+};
+
 struct ug_pack {
 	const uint8_t *elf;		/* ET_REL, as the compiler wrote it */
 	size_t elf_size;
@@ -44,6 +52,8 @@ struct ug_pack {
 	size_t nfuncs;
 	const struct ug_pack_ref *refs;
 	size_t nrefs;
+	const struct ug_pack_unit *units;	/* none: nothing is said of who made the patch */
+	size_t nunits;
 };
 
 /* *ret is malloc'ed. The result is not validated: open it with ug_patch_parse. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* info: what a patch file says. */
 #include <stdio.h>
+#include <string.h>
 
 #include "message.h"
 #include "table.h"
@@ -49,6 +50,57 @@ static void print_functions(const struct cli *cli, const struct ug_info *info)
 	table_print(&t);
 }
 
+/* A word in which a blank is no end. */
+static void add_word(FILE *f, const char *word)
+{
+	const char *quote = strchr(word, ' ') ? "'" : "";
+
+	fprintf(f, "%s%s%s%s", ftell(f) ? " " : "", quote, word, quote);
+}
+
+static char *flags_text(const struct ug_info_compiler *c)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	for (size_t i = 0; f && i < c->nflags; i++)
+		add_word(f, c->flags[i]);
+	return f && fclose(f) == 0 ? text : xstrdup("");
+}
+
+static char *sources_text(const struct ug_info *info, size_t compiler)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *f = open_memstream(&text, &size);
+
+	for (size_t i = 0; f && i < info->nunits; i++) {
+		if (info->units[i].compiler == compiler)
+			add_word(f, info->units[i].source);
+	}
+	return f && fclose(f) == 0 ? text : xstrdup("");
+}
+
+static void print_compiler(const struct cli *cli, const struct ug_info *info, size_t n)
+{
+	cli_autofree char *flags = flags_text(&info->compilers[n]);
+	cli_autofree char *sources = sources_text(info, n);
+
+	print_line(cli, "compiled by", info->compilers[n].name);
+	print_line(cli, "  with", flags);
+	print_line(cli, "  from", sources);
+}
+
+static void print_makers(const struct cli *cli, const struct ug_info *info)
+{
+	cli_autofree char *version = xasprintf("%s%s", info->made_by[0] ? "ugraft " : "", info->made_by);
+
+	print_line(cli, "made by", version);
+	for (size_t i = 0; i < info->ncompilers; i++)
+		print_compiler(cli, info, i);
+}
+
 static void print_info(const struct cli *cli, const struct ug_info *info)
 {
 	cli_autofree char *memory = xasprintf("%s of code, %s of data%s",
@@ -61,6 +113,7 @@ static void print_info(const struct cli *cli, const struct ug_info *info)
 	print_line(cli, "fixes", info->cves);
 	print_line(cli, "replaces", info->replace ? "all older patches" : "");
 	print_line(cli, "memory", memory);
+	print_makers(cli, info);
 	print_objects(cli, info);
 	print_functions(cli, info);
 }
@@ -100,6 +153,41 @@ static json_t *functions_json(const struct ug_info *info)
 	return list;
 }
 
+static json_t *sources_json(const struct ug_info *info, size_t compiler)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < info->nunits; i++) {
+		json_t *o;
+
+		if (info->units[i].compiler != compiler)
+			continue;
+		o = json_object();
+		json_object_set_new(o, "source", json_clean(info->units[i].source));
+		json_object_set_new(o, "object", json_clean(info->units[i].object));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *compilers_json(const struct ug_info *info)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < info->ncompilers; i++) {
+		const struct ug_info_compiler *c = &info->compilers[i];
+		json_t *o = json_object(), *flags = json_array();
+
+		for (size_t k = 0; k < c->nflags; k++)
+			json_array_append_new(flags, json_clean(c->flags[k]));
+		json_object_set_new(o, "name", json_clean(c->name));
+		json_object_set_new(o, "flags", flags);
+		json_object_set_new(o, "sources", sources_json(info, i));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
 static json_t *info_json(const struct ug_info *info)
 {
 	json_t *o = json_object();
@@ -111,6 +199,8 @@ static json_t *info_json(const struct ug_info *info)
 	json_object_set_new(o, "pins_memory", json_boolean(info->pins_memory));
 	json_object_set_new(o, "code_bytes", json_integer((json_int_t)info->code_bytes));
 	json_object_set_new(o, "data_bytes", json_integer((json_int_t)info->data_bytes));
+	json_object_set_new(o, "made_by", *info->made_by ? json_clean(info->made_by) : json_null());
+	json_object_set_new(o, "compilers", compilers_json(info));
 	json_object_set_new(o, "objects", objects_json(info));
 	json_object_set_new(o, "functions", functions_json(info));
 	return o;

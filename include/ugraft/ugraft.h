@@ -305,6 +305,18 @@ struct ug_info_object {
 	char (*builds)[129];	/* hex */
 };
 
+struct ug_info_compiler {	/* with these flags: those that change code, without paths */
+	char name[256];
+	size_t nflags;
+	char **flags;
+};
+
+struct ug_info_unit {
+	char source[256];	/* in its tree */
+	char object[64];	/* "" : the executable, or not known */
+	size_t compiler;	/* index */
+};
+
 struct ug_info {
 	char name[UG_NAME_MAX];
 	char description[256];
@@ -316,6 +328,11 @@ struct ug_info {
 	struct ug_info_object *objects;
 	size_t nfuncs;
 	struct ug_info_func *funcs;
+	char made_by[64];	/* version of ugraft; "" : the file does not say who made it, and how */
+	size_t ncompilers;
+	struct ug_info_compiler *compilers;
+	size_t nunits;
+	struct ug_info_unit *units;
 };
 
 /* What a patch file says. */

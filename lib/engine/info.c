@@ -29,6 +29,47 @@ static void fill_func(const struct ug_patch *patch, const struct ug_patch_func *
 	f->size = pf->size;
 }
 
+static int fill_compiler(const struct ug_patch_compiler *pc, struct ug_info_compiler *ic)
+{
+	(void)snprintf(ic->name, sizeof(ic->name), "%s", pc->name);
+	ic->flags = calloc(pc->nflags + 1, sizeof(*ic->flags));
+	if (!ic->flags)
+		return -ENOMEM;
+	for (size_t i = 0; i < pc->nflags; i++) {
+		ic->flags[i] = strdup(pc->flags[i]);
+		if (!ic->flags[i])
+			return -ENOMEM;
+		ic->nflags++;
+	}
+	return 0;
+}
+
+static int fill_made(const struct ug_patch *patch, struct ug_info *info)
+{
+	if (!patch->made_by)
+		return 0;
+	(void)snprintf(info->made_by, sizeof(info->made_by), "%s", patch->made_by);
+	info->compilers = calloc(patch->ncompilers + 1, sizeof(*info->compilers));
+	info->units = calloc(patch->nunits + 1, sizeof(*info->units));
+	if (!info->compilers || !info->units)
+		return -ENOMEM;
+	for (size_t i = 0; i < patch->ncompilers; i++) {
+		if (fill_compiler(&patch->compilers[i], &info->compilers[info->ncompilers++]) < 0)
+			return -ENOMEM;
+	}
+	for (size_t i = 0; i < patch->nunits; i++) {
+		const struct ug_patch_unit *pu = &patch->units[i];
+		struct ug_info_unit *u = &info->units[info->nunits++];
+
+		(void)snprintf(u->source, sizeof(u->source), "%s", pu->source);
+		if (pu->object != UG_PATCH_ANY_OBJECT)
+			(void)snprintf(u->object, sizeof(u->object), "%s",
+				       patch->objects[pu->object].name);
+		u->compiler = pu->compiler;
+	}
+	return 0;
+}
+
 static int fill(struct ug_patch *patch, struct ug_info *info, struct ug_error *err)
 {
 	struct ug_patch_layout layout;
@@ -51,6 +92,8 @@ static int fill(struct ug_patch *patch, struct ug_info *info, struct ug_error *e
 		r = fill_object(&patch->objects[i], &info->objects[info->nobjects++], err);
 	for (size_t i = 0; i < patch->nfuncs; i++)
 		fill_func(patch, &patch->funcs[i], &info->funcs[info->nfuncs++]);
+	if (r == 0 && fill_made(patch, info) < 0)
+		r = ug_err(err, -ENOMEM, "out of memory");
 	return r;
 }
 
@@ -81,5 +124,12 @@ void ug_info_free(struct ug_info *info)
 		free(info->objects[i].builds);
 	free(info->objects);
 	free(info->funcs);
+	for (size_t i = 0; i < info->ncompilers; i++) {
+		for (size_t k = 0; k < info->compilers[i].nflags; k++)
+			free(info->compilers[i].flags[k]);
+		free(info->compilers[i].flags);
+	}
+	free(info->compilers);
+	free(info->units);
 	free(info);
 }

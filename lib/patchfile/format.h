@@ -19,6 +19,10 @@
 #define UG_FILE_SEC_REFS ".ugraft.refs"
 #define UG_FILE_SEC_PINS ".ugraft.pins"
 #define UG_FILE_SEC_STRINGS ".ugraft.strings"
+/* Who made it, for people: all three or none. */
+#define UG_FILE_SEC_MADE ".ugraft.made"
+#define UG_FILE_SEC_COMPILERS ".ugraft.compilers"
+#define UG_FILE_SEC_UNITS ".ugraft.units"
 
 /* Far above what a real patch has; a bound on the work a hostile file can cause. */
 #define UG_FILE_SIZE_MAX (32u << 20)
@@ -26,6 +30,8 @@
 #define UG_FILE_OBJECTS_MAX 256u
 #define UG_FILE_BUILDS_MAX 4096u
 #define UG_FILE_FUNCS_MAX 4096u
+#define UG_FILE_UNITS_MAX 4096u		/* and compilers */
+#define UG_FILE_FLAGS_MAX 65536u	/* of all compilers together */
 #define UG_FILE_STRING_MAX 4095u	/* names of C++ are long */
 #define UG_FILE_ALIGN_MAX 4096u
 
@@ -92,6 +98,25 @@ struct ug_file_pin {
 	uint32_t reserved;
 	uint64_t offset;	/* link-time address; TLS: offset in the TLS block */
 	uint64_t size;
+};
+
+struct ug_file_made {
+	uint32_t version;	/* of ugraft */
+	uint32_t reserved[3];
+};
+
+struct ug_file_compiler {	/* with these flags */
+	uint32_t name;
+	uint32_t flags;		/* the first; the others follow it in .ugraft.strings */
+	uint32_t nflags;
+	uint32_t reserved;
+};
+
+struct ug_file_unit {
+	uint32_t object;	/* that has it, or UG_FILE_ANY_OBJECT: it is not listed */
+	uint32_t source;
+	uint32_t compiler;	/* in .ugraft.compilers */
+	uint32_t reserved;
 };
 
 #endif

@@ -108,6 +108,7 @@ struct ug_patch_image {
 	UG_VEC(struct ug_pf_start) starts;	/* all function symbols, by section and value */
 	UG_VEC(struct ug_patch_pin) pins;	/* backing store of the model's arrays */
 	UG_VEC(struct ug_build_id) builds;
+	const char **flags;			/* of all compilers */
 	uint32_t *func_symbols;			/* new body of each func */
 	uint32_t *ref_symbols;
 
@@ -141,6 +142,15 @@ const char *ug_pf_string(const struct ug_patch_image *image, const struct ug_pf_
 
 /* meta.c: our own sections become the model. */
 int ug_pf_read_meta(struct ug_patch *patch, struct ug_error *err) ug_must_check;
+/* How many sections of that name; *ret: the first. */
+size_t ug_pf_section_named(const struct ug_patch_image *image, const char *name,
+			   const struct ug_pf_section **ret);
+/* The records of the only section of that name: their reader and their number. */
+int ug_pf_open_table(const struct ug_patch_image *image, const char *name, size_t record, size_t max,
+		     struct ug_reader *ret, size_t *ret_n, struct ug_error *err) ug_must_check;
+
+/* made.c: the optional ones. */
+int ug_pf_read_made(struct ug_patch *patch, struct ug_error *err) ug_must_check;
 
 /* validate.c: symbols against the model, then what each relocation refers to. */
 int ug_pf_validate(struct ug_patch *patch, struct ug_error *err) ug_must_check;

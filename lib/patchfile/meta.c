@@ -11,35 +11,39 @@ struct meta {
 	struct ug_error *err;
 };
 
-/* The only section of that name; NULL when there is none or more than one. */
-static const struct ug_pf_section *section_named(const struct ug_patch_image *image,
-						 const char *name)
+size_t ug_pf_section_named(const struct ug_patch_image *image, const char *name,
+			   const struct ug_pf_section **ret)
 {
-	const struct ug_pf_section *found = NULL;
+	size_t n = 0;
 
+	*ret = NULL;
 	ug_vec_for_each(&image->sections, s) {
 		if (s->type == SHT_NULL || strcmp(s->name, name))
 			continue;
-		if (found)
-			return NULL;
-		found = s;
+		if (!n++)
+			*ret = s;
 	}
-	return found && found->type == SHT_PROGBITS ? found : NULL;
+	return n;
 }
 
-/* The records of a section: its reader and their number. */
-static int open_table(struct meta *m, const char *name, size_t record, size_t max,
-		      struct ug_reader *ret, size_t *ret_n)
+int ug_pf_open_table(const struct ug_patch_image *image, const char *name, size_t record, size_t max,
+		     struct ug_reader *ret, size_t *ret_n, struct ug_error *err)
 {
-	const struct ug_pf_section *s = section_named(m->image, name);
+	const struct ug_pf_section *s;
 
-	if (!s)
-		return ug_pf_bad(m->err, "the section %s is missing or not unique", name);
+	if (ug_pf_section_named(image, name, &s) != 1 || s->type != SHT_PROGBITS)
+		return ug_pf_bad(err, "the section %s is missing or not unique", name);
 	if (s->size % record || s->size / record > max)
-		return ug_pf_bad(m->err, "the section %s has a wrong size", name);
-	ug_reader_init(ret, m->image->r.data + s->offset, s->size);
+		return ug_pf_bad(err, "the section %s has a wrong size", name);
+	ug_reader_init(ret, image->r.data + s->offset, s->size);
 	*ret_n = s->size / record;
 	return 0;
+}
+
+static int open_table(const struct meta *m, const char *name, size_t record, size_t max,
+		      struct ug_reader *ret, size_t *ret_n)
+{
+	return ug_pf_open_table(m->image, name, record, max, ret, ret_n, m->err);
 }
 
 static const char *str(struct meta *m, uint32_t off)
@@ -305,8 +309,8 @@ int ug_pf_read_meta(struct ug_patch *patch, struct ug_error *err)
 						       read_objects, read_funcs, read_refs };
 	struct meta m = { patch, patch->image, NULL, err };
 
-	m.strings = section_named(m.image, UG_FILE_SEC_STRINGS);
-	if (!m.strings)
+	if (ug_pf_section_named(m.image, UG_FILE_SEC_STRINGS, &m.strings) != 1 ||
+	    m.strings->type != SHT_PROGBITS)
 		return ug_pf_bad(err, "not a patch file: an ELF object without the section %s",
 				 UG_FILE_SEC_STRINGS);
 	for (size_t i = 0; i < UG_ARRAY_SIZE(steps); i++) {

@@ -19,6 +19,7 @@ static void free_image(struct ug_patch_image *image)
 	ug_vec_free(&image->builds);
 	ug_vec_free(&image->others);
 	ug_vec_free(&image->colds);
+	free(image->flags);
 	free(image->func_symbols);
 	free(image->ref_symbols);
 	free(image->file);
@@ -33,6 +34,8 @@ void ug_patch_close(struct ug_patch *patch)
 	free(patch->objects);
 	free(patch->funcs);
 	free(patch->refs);
+	free(patch->compilers);
+	free(patch->units);
 	free(patch);
 }
 
@@ -61,6 +64,9 @@ static int build_model(struct ug_patch *patch, struct ug_error *err)
 	if (rc < 0)
 		return rc;
 	rc = ug_pf_read_meta(patch, err);
+	if (rc < 0)
+		return rc;
+	rc = ug_pf_read_made(patch, err);
 	if (rc < 0)
 		return rc;
 	rc = ug_pf_validate(patch, err);

@@ -58,6 +58,19 @@ struct ug_patch_ref {
 	size_t npins;
 };
 
+/* How the new code was made: for people, nothing of a load depends on it. */
+struct ug_patch_compiler {
+	const char *name;		/* "GCC: (Debian 12.2.0-14) 12.2.0" */
+	const char *const *flags;	/* those that change code */
+	size_t nflags;
+};
+
+struct ug_patch_unit {			/* a source with code in the patch */
+	const char *source;
+	int object;			/* index, or UG_PATCH_ANY_OBJECT: not listed */
+	unsigned int compiler;
+};
+
 enum {
 	UG_PATCH_REPLACE = 1 << 0,	/* atomic replace of all older patches */
 	UG_PATCH_UNLOADABLE = 1 << 1,	/* the author declares that no address escapes */
@@ -76,6 +89,11 @@ struct ug_patch {
 	size_t nfuncs;
 	struct ug_patch_ref *refs;
 	size_t nrefs;
+	const char *made_by;		/* version of ugraft; NULL: not said, nor the next two */
+	struct ug_patch_compiler *compilers;
+	size_t ncompilers;
+	struct ug_patch_unit *units;
+	size_t nunits;
 	struct ug_patch_image *image;	/* sections, symbols, relocations: private to the layer */
 };
 

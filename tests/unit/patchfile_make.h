@@ -114,12 +114,18 @@ static inline struct made pack_text(const char *cc, const char *flags, const cha
 				    const char *const *funcs, uint32_t patch_flags)
 {
 	static const struct ug_build_id build = { 4, { 0xde, 0xad, 0xbe, 0xef } };
+	static const char *const cflags[] = { "-O2", "-DNAME=\"a b\"" };
+	static const struct ug_pack_unit units[] = {
+		{ 0, "src/t.c", "a compiler 1.0", cflags, 2 },
+		{ UG_FILE_ANY_OBJECT, "u.c", "a compiler 1.0", cflags, 1 },
+		{ 0, "v.c", "a compiler 1.0", cflags, 2 },
+	};
 	struct ug_pack_object object = { "", &build, 1 };
 	struct ug_pack_func f[MAKE_MAX];
 	struct ug_pack_ref r[MAKE_MAX * 2];
 	struct ug_pack pack = { .name = "test", .description = "a test", .cves = "CVE-1",
 				.flags = patch_flags, .objects = &object, .nobjects = 1, .funcs = f,
-				.refs = r };
+				.refs = r, .units = units, .nunits = 3 };
 	struct made m = { 0 };
 	struct ug_error err;
 	struct elf_view v;

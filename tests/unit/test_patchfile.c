@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "patchfile/patch.h"
+#include "ugraft/ugraft.h"
 
 #define HOST_VAR host_var	/* the patches are compiled with a definition of their own */
 
@@ -534,6 +535,89 @@ static void test_hostile(void **state)
 	free(m.data);
 }
 
+/* The word at `at` of that section, or its type. */
+static uint32_t *poke(const struct made *m, const char *section, size_t at)
+{
+	const Elf64_Ehdr *h = (const Elf64_Ehdr *)m->data;
+	Elf64_Shdr *sh = (Elf64_Shdr *)(m->data + h->e_shoff);
+	const char *strings = (const char *)m->data + sh[h->e_shstrndx].sh_offset;
+
+	for (int i = 0; i < h->e_shnum; i++) {
+		if (!strcmp(strings + sh[i].sh_name, section))
+			return at == SIZE_MAX ? &sh[i].sh_type : (uint32_t *)(m->data + sh[i].sh_offset + at);
+	}
+	fail_msg("no section %s", section);
+	return NULL;
+}
+
+/* Who made it, and how: what was written is read; what is no such thing is refused by name. */
+static void test_made(void **state)
+{
+	static const struct {
+		const char *section;
+		size_t at;		/* SIZE_MAX: its type */
+		uint32_t value;
+		const char *word;
+	} cases[] = {
+		{ UG_FILE_SEC_MADE, 0, 0x7fffffff, "version" }, { UG_FILE_SEC_MADE, 0, 0, "version" },
+		{ UG_FILE_SEC_MADE, 8, 1, UG_FILE_SEC_MADE },
+		{ UG_FILE_SEC_MADE, SIZE_MAX, SHT_NULL, UG_FILE_SEC_MADE " is missing" },
+		{ UG_FILE_SEC_COMPILERS, 0, 0x7fffffff, "name of a compiler" },
+		{ UG_FILE_SEC_COMPILERS, 0, 0, "name of a compiler" },
+		{ UG_FILE_SEC_COMPILERS, 4, 0xfffffff0, "flags" }, { UG_FILE_SEC_COMPILERS, 4, 0, "flags" },
+		{ UG_FILE_SEC_COMPILERS, 8, UG_FILE_FLAGS_MAX, "compiler 1" },
+		{ UG_FILE_SEC_COMPILERS, 8, 1000, "flags" },
+		{ UG_FILE_SEC_COMPILERS, 8, 0xffffffff, "compiler 0" },
+		{ UG_FILE_SEC_COMPILERS, 12, 1, "compiler 0" },
+		{ UG_FILE_SEC_COMPILERS, SIZE_MAX, SHT_NOTE, UG_FILE_SEC_COMPILERS },
+		{ UG_FILE_SEC_UNITS, 0, 1, "src/t.c" }, { UG_FILE_SEC_UNITS, 4, 0x7fffffff, "record 0" },
+		{ UG_FILE_SEC_UNITS, 16 + 4, 0, "record 1" }, { UG_FILE_SEC_UNITS, 32 + 8, 2, "record 2" },
+		{ UG_FILE_SEC_UNITS, 12, 1, "record 0" },
+		{ UG_FILE_SEC_UNITS, SIZE_MAX, SHT_NULL, UG_FILE_SEC_UNITS " is missing" },
+	};
+	static const char *const funcs[] = { "old_body", "body", NULL };
+	static const char *const own[] = { UG_FILE_SEC_MADE, UG_FILE_SEC_COMPILERS, UG_FILE_SEC_UNITS };
+	struct made m = pack_text("gcc", "-O2", small_text, funcs, 0);
+	struct ug_patch *patch;
+	struct ug_error err;
+
+	assert_non_null(m.data);
+	assert_int_equal(ug_patch_parse(m.data, m.size, &patch, &err), 0);
+	assert_string_equal(patch->made_by, UG_VERSION);
+	assert_int_equal(patch->ncompilers, 2);
+	assert_int_equal(patch->compilers[0].nflags, 2);
+	assert_string_equal(patch->compilers[0].flags[1], "-DNAME=\"a b\"");
+	assert_int_equal(patch->compilers[1].nflags, 1);
+	assert_string_equal(patch->compilers[1].flags[0], "-O2");
+	assert_int_equal(patch->nunits, 3);
+	assert_string_equal(patch->units[0].source, "src/t.c");
+	assert_int_equal(patch->units[0].object, 0);
+	assert_int_equal(patch->units[1].object, UG_PATCH_ANY_OBJECT);
+	assert_int_equal(patch->units[1].compiler, 1);
+	assert_int_equal(patch->units[2].compiler, 0);
+	ug_patch_close(patch);
+
+	for (size_t i = 0; i < UG_ARRAY_SIZE(cases); i++) {
+		uint32_t *at = poke(&m, cases[i].section, cases[i].at), old = *at;
+
+		*at = cases[i].value;
+		memset(&err, 0, sizeof(err));
+		if (ug_patch_parse(m.data, m.size, &patch, &err) != -UG_E_BAD_PATCH ||
+		    !strstr(err.message, cases[i].word))
+			fail_msg("case %zu: %d, \"%s\"", i, err.code, err.message);
+		*at = old;
+	}
+
+	/* As older builders wrote it. */
+	for (size_t i = 0; i < UG_ARRAY_SIZE(own); i++)
+		*poke(&m, own[i], SIZE_MAX) = SHT_NULL;
+	assert_int_equal(ug_patch_parse(m.data, m.size, &patch, &err), 0);
+	assert_null(patch->made_by);
+	assert_int_equal(patch->nunits, 0);
+	ug_patch_close(patch);
+	free(m.data);
+}
+
 static void test_foreign(void **state)
 {
 	static const struct {
@@ -598,6 +682,7 @@ int main(void)
 		cmocka_unit_test(test_escapes),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_made),
 		cmocka_unit_test(test_foreign),
 	};
 
