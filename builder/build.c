@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "builder/build.h"
 #include "builder/compile.h"
+#include "builder/maker.h"
 #include "builder/output.h"
 #include "builder/resolve.h"
 
@@ -25,6 +26,7 @@ struct build {
 	struct ug_author author;
 	struct ug_targets targets;
 	struct ug_resolution res;
+	ug_string_vec flags;		/* of the compile, for the patch to say */
 	uint8_t *file;
 	size_t size;
 };
@@ -102,6 +104,9 @@ static int compile(struct build *b, const char *extra)
 	job.object = object;
 	rc = ug_compile_run(&job, b->report->compiler_output, sizeof(b->report->compiler_output),
 			    b->err);
+	ug_strings_free(&b->flags);
+	if (rc == 0 && !ug_compile_flags(&job, &b->flags))
+		rc = ug_err(b->err, -ENOMEM, "out of memory");
 	return rc < 0 ? rc : ug_objfile_read(object, &b->o, b->err);
 }
 
@@ -225,10 +230,18 @@ static int pack(struct build *b)
 	ug_autofree struct ug_pack_func *funcs = calloc(nfuncs + 1, sizeof(*funcs));
 	ug_autofree struct ug_pack_ref *refs = calloc(nrefs + 1, sizeof(*refs));
 	ug_autofree uint32_t *map = calloc(ngroups + 1, sizeof(*map));
+	char compiler[256];
+	struct ug_pack_unit unit = { .object = UG_FILE_ANY_OBJECT, .source = basename(b->opts->source),
+				     .compiler = compiler, .flags = (const char *const *)b->flags.v,
+				     .nflags = b->flags.n };
 	struct ug_pack p = { .elf = b->o.data, .elf_size = b->o.r.size, .name = b->author.patch.name,
 			     .description = o->description, .cves = o->cves, .objects = objects,
-			     .funcs = funcs, .nfuncs = nfuncs, .refs = refs, .nrefs = nrefs };
+			     .funcs = funcs, .nfuncs = nfuncs, .refs = refs, .nrefs = nrefs,
+			     .units = &unit, .nunits = 1 };
 
+	ug_maker_comment(&b->o, compiler, sizeof(compiler));
+	if (!compiler[0])
+		unit.compiler = "unknown";
 	if (!objects || !funcs || !refs || !map)
 		return ug_err(b->err, -ENOMEM, "out of memory");
 	p.flags = (o->replace ? UG_FILE_REPLACE : 0) | (o->unloadable ? UG_FILE_UNLOADABLE : 0);
@@ -289,6 +302,7 @@ int ug_build_source(const struct ug_build_source_opts *opts, struct ug_build_rep
 	ug_objfile_free(&b.o);
 	ug_targets_close(&b.targets);
 	remove_dir(&b);
+	ug_strings_free(&b.flags);
 	free(b.file);
 	return rc;
 }

@@ -86,6 +86,9 @@ void ug_diff_report_free(struct ug_diff_report *r);
 struct ug_object_pair {
 	const char *before, *after;	/* relocatable objects */
 	const char *source;		/* what they were compiled from: a label */
+	const char *name;		/* of the source in its tree, for the patch; NULL: as the object says */
+	const char *const *flags;	/* of its compile (flags.h); NULL: those the object has noted */
+	size_t nflags;
 };
 
 struct ug_build_objects_opts {
@@ -97,6 +100,8 @@ struct ug_build_objects_opts {
 					 * target itself, else /usr/lib/debug by build-id */
 	const bool *proven;		/* for each, or NULL: symbols[i] has another build-id, but
 					 * ug_identity_prove() says they are the target's */
+	const bool *own_makers;		/* for each, or NULL: it is known to be made as the pairs are */
+	bool compiler_ok;		/* another compiler or other flags are accepted */
 	const char *output;
 	const char *name;		/* of the patch */
 	const char *description, *cves;	/* "" : none */
@@ -161,6 +166,7 @@ struct ug_build_tree_opts {
 	const char *name, *description, *cves;
 	const char *const *layout_ok;
 	size_t nlayout_ok;
+	bool compiler_ok;		/* as in ug_build_objects_opts */
 	bool keep;			/* leave the copy and the objects; a note says where */
 	const char *work;		/* where they are, always kept; NULL: a temporary directory */
 	int from, to;			/* enum ug_build_stage; 0: all. from > 1 needs a `work` in which

@@ -15,6 +15,7 @@
 #include "base/vec.h"
 #include "builder/capture/capture.h"
 #include "builder/compile.h"
+#include "builder/flags.h"
 
 extern char **environ;
 
@@ -195,6 +196,16 @@ static int run(char **argv, char *output, size_t size, struct ug_error *err)
 	if (rc < 0)
 		return rc;
 	return status ? compile_failed(output, status, err) : 0;
+}
+
+bool ug_compile_flags(const struct ug_compile *job, ug_string_vec *ret)
+{
+	struct args a = { 0 };
+	bool ok = make_args(&a, job, NULL) == 0 &&
+		  ug_flags_normal((const char *const *)a.list.v + 1, a.list.n - 2, NULL, ret);
+
+	free_args(&a);
+	return ok;
 }
 
 int ug_compile_run(const struct ug_compile *job, char *output, size_t size, struct ug_error *err)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "builder/capture/strings.h"
 
 struct ug_compile {
 	const char *compiler;		/* NULL: gcc */
@@ -20,6 +21,9 @@ struct ug_compile {
 /* -UG_E_COMPILE; `output` (always terminated) gets what the compiler said. */
 int ug_compile_run(const struct ug_compile *job, char *output, size_t size,
 		   struct ug_error *err) ug_must_check;
+
+/* Those of its flags that change code (flags.h). False: out of memory. */
+bool ug_compile_flags(const struct ug_compile *job, ug_string_vec *ret);
 
 /* Is it clang, by its name? */
 bool ug_compile_is_clang(const char *compiler);

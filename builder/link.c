@@ -156,13 +156,31 @@ static int resolve(struct linker *k)
 	return rc;
 }
 
+static struct ug_pack_unit *make_units(const struct linker *k)
+{
+	struct ug_pack_unit *units = calloc(k->in->nunits + 1, sizeof(*units));
+
+	for (size_t i = 0; units && i < k->in->nunits; i++) {
+		const struct ug_link_unit *u = &k->in->units[i];
+		uint32_t object = k->object_of[file_of(k, u->target)->group];
+
+		units[i] = u->unit;
+		units[i].object = object ? object - 1 : UG_FILE_ANY_OBJECT;
+	}
+	return units;
+}
+
 static int write_patch(struct linker *k, const uint8_t *elf, size_t size, uint8_t **ret, size_t *ret_size)
 {
+	ug_autofree struct ug_pack_unit *units = make_units(k);
 	struct ug_pack p = { .elf = elf, .elf_size = size, .name = k->in->name,
 			     .description = k->in->description, .cves = k->in->cves,
 			     .objects = k->objects, .nobjects = k->nobjects, .funcs = k->funcs,
-			     .nfuncs = k->x.replaced.n, .refs = k->refs, .nrefs = k->x.externs.n };
+			     .nfuncs = k->x.replaced.n, .refs = k->refs, .nrefs = k->x.externs.n,
+			     .units = units, .nunits = k->in->nunits };
 
+	if (!units)
+		return ug_err(k->err, -ENOMEM, "out of memory");
 	return ug_pack_write(&p, ret, ret_size, k->err);
 }
 

@@ -6,6 +6,7 @@
 #include "builder/build.h"
 #include "builder/extract.h"
 #include "builder/match.h"
+#include "builder/pack.h"
 #include "builder/target.h"
 
 struct ug_placed {			/* a comparison whose object is in a target */
@@ -13,6 +14,12 @@ struct ug_placed {			/* a comparison whose object is in a target */
 	size_t target;			/* index into targets->files */
 	uint32_t group;
 	bool old;			/* from ug_diff_open_left() */
+	size_t pair;			/* of objects */
+};
+
+struct ug_link_unit {			/* a source, for the patch to say how it was compiled */
+	size_t target;
+	struct ug_pack_unit unit;	/* its object is filled in */
 };
 
 struct ug_link_in {
@@ -21,6 +28,8 @@ struct ug_link_in {
 	const struct ug_targets *targets;
 	const struct ug_linked *linked;	/* one for each target file */
 	const char *name, *description, *cves;
+	const struct ug_link_unit *units;
+	size_t nunits;
 };
 
 /* *ret is malloc'ed. Findings (something is not there) are added to `findings`. */

@@ -120,6 +120,15 @@ static bool tells(const struct ug_diff *d, size_t i, bool any_changed)
 	return !any_changed || d->kept[item->pair];
 }
 
+/* Where a function is; rather one that is of this object for certain. */
+static void note_address(struct ug_match *m, const struct ug_linked_symbol *s)
+{
+	if (!s || (m->address && (!m->shared || s->bind == STB_WEAK)))
+		return;
+	m->address = s->value;
+	m->shared = s->bind == STB_WEAK;
+}
+
 static int try_group(struct check *c, struct ug_match *m)
 {
 	bool any = false;
@@ -127,12 +136,15 @@ static int try_group(struct check *c, struct ug_match *m)
 	c->m = m;
 	*m = (struct ug_match){ .group = c->group, .result = UG_MATCH_OK };
 	for (size_t i = 0; i < c->o->items.n; i++) {
+		const struct ug_linked_symbol *s;
 		bool same = false;
 		int rc;
 
 		if (!tells(c->d, i, ug_diff_changes_code(c->d)))
 			continue;
-		any |= ug_match_symbol(c->d, c->l, c->group, i) != NULL;
+		s = ug_match_symbol(c->d, c->l, c->group, i);
+		any |= s != NULL;
+		note_address(m, s);
 		if (m->result != UG_MATCH_OK)
 			continue;
 		rc = check_function(c, i, &same);

@@ -24,6 +24,9 @@ enum ug_match_result {
 struct ug_match {
 	enum ug_match_result result;
 	uint32_t group;			/* of the object's local symbols in the table */
+	uint64_t address;		/* of a function that tells; 0: of none */
+	bool shared;			/* it may be from another object: inline */
+	bool maker;			/* DIFFERENT: another compiler or other flags made it */
 	size_t function;		/* DIFFERENT: the first that is */
 	char text[256];			/* how */
 };

@@ -7,6 +7,7 @@
 #include "builder/link.h"
 #include "builder/output.h"
 #include "builder/report.h"
+#include "builder/units.h"
 
 struct build {
 	const struct ug_build_objects_opts *opts;
@@ -14,6 +15,7 @@ struct build {
 	struct ug_error *err;
 	struct ug_targets targets;
 	struct ug_linked *linked;	/* of each target */
+	struct ug_program_makers **makers;	/* of each target; opened when they are asked */
 	struct ug_diff **diffs;		/* of each pair */
 	UG_VEC(struct ug_placed) placed;
 	UG_VEC(struct ug_diff *) lefts;	/* of placed comparisons: ug_diff_open_left() */
@@ -66,7 +68,8 @@ static int open_targets(struct build *b)
 	int rc = ug_targets_open(b->opts->targets, b->opts->ntargets, &b->targets, b->err);
 
 	b->linked = rc == 0 ? calloc(b->opts->ntargets + 1, sizeof(*b->linked)) : NULL;
-	if (rc == 0 && !b->linked)
+	b->makers = rc == 0 ? calloc(b->opts->ntargets + 1, sizeof(*b->makers)) : NULL;
+	if (rc == 0 && (!b->linked || !b->makers))
 		return ug_err(b->err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < b->opts->ntargets && rc == 0; i++)
 		rc = open_symbols(b, i);
@@ -141,7 +144,8 @@ static int make_view(struct build *b, const struct ug_diff *d, const struct over
 	return rc < 0 ? ug_err(b->err, rc, "out of memory") : 0;
 }
 
-static int add_placed(struct build *b, const struct ug_diff *d, size_t target, uint32_t group)
+static int add_placed(struct build *b, const struct ug_diff *d, size_t pair, size_t target,
+		      uint32_t group)
 {
 	struct ug_placed *p;
 	int rc;
@@ -149,11 +153,56 @@ static int add_placed(struct build *b, const struct ug_diff *d, size_t target, u
 	p = ug_vec_add(&b->placed);
 	if (!p)
 		return ug_err(b->err, -ENOMEM, "out of memory");
-	*p = (struct ug_placed){ .diff = d, .target = target, .group = group };
+	*p = (struct ug_placed){ .diff = d, .target = target, .group = group, .pair = pair };
 	rc = ug_report_changes(d, &b->report->changes);
 	if (rc == 0)
 		rc = ug_report_findings(d, &b->report->findings);
 	return rc < 0 ? ug_err(b->err, rc, "out of memory") : 0;
+}
+
+/* Not for each object. */
+static int note_silent(struct build *b, const char *target)
+{
+	struct ug_note note;
+
+	snprintf(note.text, sizeof(note.text), "%s does not say which compiler made it", target);
+	ug_vec_for_each(&b->report->notes, n) {
+		if (!strcmp(n->text, note.text))
+			return 0;
+	}
+	return ug_note(b, "%s", note.text);
+}
+
+/*
+ * Code that is equal by chance, or in one of two objects of a source, proves no compiler: the new
+ * code must come from the one that made the old. What the build has made itself is not asked.
+ */
+static int ask_maker(struct build *b, size_t i, size_t target, struct ug_match *m)
+{
+	struct ug_program_makers **makers = &b->makers[target];
+	char text[sizeof(m->text)];
+	int rc = 0;
+
+	if (!m->address || (b->opts->own_makers && b->opts->own_makers[target]))
+		return 0;
+	if (!*makers)
+		rc = ug_program_makers_open(b->linked[target].path, makers, b->err);
+	if (rc < 0)
+		return rc;
+	rc = ug_maker_compare(*makers, b->diffs[i]->before, m->address, m->shared, text, sizeof(text));
+	if (rc < 0)
+		return ug_err(b->err, rc, "out of memory");
+	if (rc == UG_MAKER_UNKNOWN && m->result == UG_MATCH_OK)
+		return note_silent(b, b->opts->targets[target]);
+	if (rc != UG_MAKER_OTHER)
+		return 0;
+	if (b->opts->compiler_ok)
+		return ug_note(b, "%s: another compiler or other flags, accepted: %s",
+			       label(&b->opts->pairs[i]), text);
+	m->result = UG_MATCH_DIFFERENT;
+	m->maker = true;
+	memcpy(m->text, text, sizeof(text));
+	return 0;
 }
 
 static int place_in(struct build *b, size_t i, size_t target, struct ug_match *m)
@@ -163,6 +212,8 @@ static int place_in(struct build *b, size_t i, size_t target, struct ug_match *m
 	int rc;
 
 	rc = ug_match_diff(d, b->targets.files.v[target].obj, &b->linked[target], m, b->err);
+	if (rc == 0 && m->result != UG_MATCH_ABSENT)
+		rc = ask_maker(b, i, target, m);
 	if (rc < 0 || m->result != UG_MATCH_OK)
 		return rc;
 	rc = find_overlap(b, d, target, m->group, &o);
@@ -170,7 +221,7 @@ static int place_in(struct build *b, size_t i, size_t target, struct ug_match *m
 		rc = make_view(b, d, &o, &d);
 	/* Two objects of one source (with and without PIC) may both fit: one is enough. */
 	if (rc == 0 && (!o.ntaken || o.nleft))
-		rc = add_placed(b, d, target, m->group);
+		rc = add_placed(b, d, i, target, m->group);
 	free(o.taken);
 	return rc;
 }
@@ -185,8 +236,20 @@ static bool has_sibling(const struct build *b, size_t i, const bool *found)
 	return false;
 }
 
+static int other_maker(struct build *b, size_t i, const struct ug_match *m)
+{
+	const char *name = label(&b->opts->pairs[i]);
+
+	if (!ug_finding_add(&b->report->findings, UG_REASON_COMPILER, name, 0, "%s", m->text))
+		return ug_err(b->err, -ENOMEM, "out of memory");
+	return ug_err(b->err, -UG_E_IDENTITY, "%s: %s: %s; see 'ugraft build --explain=%s'", name,
+		      ug_reason_text(UG_REASON_COMPILER), m->text, ug_reason_name(UG_REASON_COMPILER));
+}
+
 static int different(struct build *b, size_t i, const struct ug_match *m)
 {
+	if (m->maker)
+		return other_maker(b, i, m);
 	ug_err(b->err, -UG_E_IDENTITY, "%s: the binary does not run this code (%s); see "
 	       "'ugraft build --explain=DIFFERENT'", label(&b->opts->pairs[i]), m->text);
 	return ug_err_where(b->err, b->opts->targets[0], NULL, 0);
@@ -343,7 +406,7 @@ static int place_left(struct build *b)
 		slot = ug_vec_add(&b->placed);
 		if (!slot)
 			return ug_err(b->err, -ENOMEM, "out of memory");
-		*slot = (struct ug_placed){ old, p.target, p.group, true };
+		*slot = (struct ug_placed){ old, p.target, p.group, true, p.pair };
 	}
 	return 0;
 }
@@ -368,8 +431,18 @@ static int make_patch(struct build *b)
 				 .targets = &b->targets, .linked = b->linked, .name = b->opts->name,
 				 .description = b->opts->description ? b->opts->description : "",
 				 .cves = b->opts->cves ? b->opts->cves : "" };
+	struct ug_units units;
+	int rc;
 
-	return ug_link(&in, &b->report->findings, &b->file, &b->size, b->err);
+	if (ug_units_make(b->opts->pairs, b->diffs, b->opts->npairs, b->placed.v, b->placed.n, &units)) {
+		in.units = units.v;
+		in.nunits = units.n;
+		rc = ug_link(&in, &b->report->findings, &b->file, &b->size, b->err);
+	} else {
+		rc = ug_err(b->err, -ENOMEM, "out of memory");
+	}
+	ug_units_free(&units);
+	return rc;
 }
 
 /* What `load` would refuse is refused now: the file is read back the way it reads it. */
@@ -432,8 +505,11 @@ int ug_build_objects_into(const struct ug_build_objects_opts *opts, struct ug_pa
 		ug_diff_close(b.diffs[i]);
 	for (size_t i = 0; b.linked && i < opts->ntargets; i++)
 		ug_linked_close(&b.linked[i]);
+	for (size_t i = 0; b.makers && i < opts->ntargets; i++)
+		ug_program_makers_close(b.makers[i]);
 	free(b.diffs);
 	free(b.linked);
+	free(b.makers);
 	free(b.file);
 	ug_vec_for_each(&b.views, view) {
 		free((*view)->kept);

@@ -103,6 +103,13 @@
 	  "What it switches is known only after a build.")                                         \
 	X(UNCLEAR, false, "something has changed that this look does not understand",              \
 	  "Nothing is compiled here: the build will tell.")                                        \
+	X(COMPILER, true, "another compiler, or other flags, made the running program",            \
+	  "Both are named: what the program's debug information (or its section .comment) says of " \
+	  "the functions to be replaced, and what this build has used. Build with that compiler "   \
+	  "and those flags: --deb takes those of the distribution; else put the compiler first in " \
+	  "PATH, or name it as the build wants it (CC=gcc-12, CFLAGS). The old code is compared "   \
+	  "instruction by instruction in any case; when the difference is known to be harmless, "   \
+	  "as between two builds of one release of a compiler, --compiler-ok accepts it.")          \
 	X(DIFFERENT, true, "the rebuilt program is not the one that runs",                         \
 	  "A function to be replaced differs from what the source, the compiler and the flags of " \
 	  "this build give. Use the source and tools the running binary was made with.")

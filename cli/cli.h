@@ -62,6 +62,7 @@ struct cli {
 	const char *name, *description, *cves;
 	const char **layout_ok;
 	size_t nlayout_ok;
+	bool compiler_ok;
 	const char *explain;
 	const char *src;
 	const char *database;		/* compile_commands.json */

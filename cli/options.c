@@ -241,6 +241,12 @@ static bool set_layout_ok(struct cli *cli, const char *arg)
 	return *arg;
 }
 
+static bool set_compiler_ok(struct cli *cli, const char *arg)
+{
+	cli->compiler_ok = true;
+	return true;
+}
+
 static bool set_debug(struct cli *cli, const char *arg)
 {
 	cli->debug = arg;
@@ -357,8 +363,12 @@ const struct option_def option_defs[] = {
 	  set_cves },
 	{ "layout-ok", 0, "STRUCT", false, TAKES_BUILD,
 	  "accept that its layout changes: no object of it outlives a call", NULL, set_layout_ok },
+	{ "compiler-ok", 0, NULL, false, TAKES_BUILD,
+	  "accept another compiler or other flags than those of the running program", NULL,
+	  set_compiler_ok },
 	{ "explain", 0, "CODE", false, TAKES_BUILD,
-	  "say more about a reason for a refusal, and do nothing else", NULL, set_explain },
+	  "say more about a reason for a refusal ('list': all of them), and do nothing else", NULL,
+	  set_explain },
 	{ "json", 0, "pretty|short", true, TAKES_COMMON,
 	  "print a JSON document", "pretty short off", set_json },
 	{ "quiet", 'q', NULL, false, TAKES_COMMON, "print errors only", NULL, set_quiet },

@@ -141,13 +141,27 @@ static int build_source(struct cli *cli)
 
 /* ---- from a change of the program's own source ---- */
 
+/* "LAYOUT          refused   the layout of a structure has changed" */
+static int explain_all(void)
+{
+	for (int i = 0; i < UG_REASONS_END; i++) {
+		enum ug_reason r = (enum ug_reason)i;
+
+		printf("%-15s %-9s %s\n", ug_reason_name(r), ug_reason_refuses(r) ? "refused" : "note",
+		       ug_reason_text(r));
+	}
+	return UG_EXIT_OK;
+}
+
 static int explain(struct cli *cli)
 {
 	enum ug_reason reason;
 	struct ug_error err;
 
+	if (!strcmp(cli->explain, "list"))
+		return explain_all();
 	if (!ug_reason_find(cli->explain, &reason)) {
-		usage_error(&err, "there is no reason '%s'", cli->explain);
+		usage_error(&err, "there is no reason '%s'; --explain=list names them", cli->explain);
 		return fail(cli, &err);
 	}
 	printf("%s: %s.\n\n%s\n", ug_reason_name(reason), ug_reason_text(reason), ug_reason_advice(reason));
@@ -294,7 +308,7 @@ static int build_objects(struct cli *cli)
 		.pairs = pairs, .npairs = cli->nbefore, .targets = cli->targets,
 		.ntargets = cli->ntargets, .symbols = symbols, .output = output, .name = name,
 		.description = cli->description, .cves = cli->cves, .layout_ok = cli->layout_ok,
-		.nlayout_ok = cli->nlayout_ok }, &report, &err);
+		.nlayout_ok = cli->nlayout_ok, .compiler_ok = cli->compiler_ok }, &report, &err);
 	return show_patch(cli, output, &report, rc, &err);
 }
 
@@ -362,7 +376,8 @@ static int build_tree(struct cli *cli)
 		.wrapper = cli->deb ? recorder : self ? self : "/proc/self/exe",
 		.targets = cli->targets, .ntargets = cli->ntargets, .debug = cli->debug,
 		.output = output, .name = name, .description = cli->description, .cves = cli->cves,
-		.layout_ok = cli->layout_ok, .nlayout_ok = cli->nlayout_ok, .keep = cli->keep,
+		.layout_ok = cli->layout_ok, .nlayout_ok = cli->nlayout_ok,
+		.compiler_ok = cli->compiler_ok, .keep = cli->keep,
 		.work = cli->work, .from = cli->from, .to = cli->to });
 }
 

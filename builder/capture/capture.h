@@ -18,6 +18,7 @@
  *	readers.c	which of them read what the diff changes
  *	source.c	the diff: which files, applied to copies of them
  *	neutral.c	a changed file with the old line numbers
+ *	unit.c		what the patch says of a compile
  *	stages.c	how far a working directory is
  *	tree.c		the whole of `ugraft build --src`
  *	targets.c	which file of the build is which target; the patch for them
@@ -173,6 +174,13 @@ int ug_readers_find(const struct ug_sandbox *s, const ug_job_vec *jobs, ug_sourc
 int ug_readers_mark(const struct ug_sandbox *s, struct ug_job *const *jobs, size_t n,
 		    ug_source_vec *files, struct ug_error *err) ug_must_check;
 void ug_readers_free(struct ug_readers *r);
+
+/* ---- unit.c ---- */
+
+/* The source in the tree, "src/x.c"; its last part when it is elsewhere. malloc'ed, NULL without memory. */
+char *ug_job_source_name(const struct ug_sandbox *s, const struct ug_job *job);
+/* Adds those that change code (builder/flags.h). False: out of memory. */
+bool ug_job_flags(const struct ug_sandbox *s, const struct ug_job *job, ug_string_vec *ret);
 
 /* ---- stages.c ---- */
 

@@ -24,6 +24,7 @@ struct targets {
 	struct ug_error *err;
 	char **symbols;			/* of each target, owned */
 	bool *proven;			/* they have another build-id */
+	bool *own;			/* this very build has made it */
 };
 
 static int no_memory(const struct targets *t)
@@ -80,6 +81,12 @@ static char *find_namesake(const struct targets *t, const char *target)
 	return find_file(t, NULL, base);
 }
 
+/* A build that was kept may be of another day, and of a compiler that is no longer there. */
+static bool is_fresh(const struct targets *t)
+{
+	return t->opts->from < UG_STAGE_PATCH;
+}
+
 static int prove(struct targets *t, size_t i, char *path)
 {
 	struct ug_identity id;
@@ -91,6 +98,7 @@ static int prove(struct targets *t, size_t i, char *path)
 	}
 	t->symbols[i] = path;
 	t->proven[i] = true;
+	t->own[i] = is_fresh(t);
 	rc = ug_note(t, "%s: rebuilt with another build-id, the same program: of %zu functions "
 		     "%zu have equal bytes, %zu others equal ones but for addresses, %zu other "
 		     "equal instructions",
@@ -111,6 +119,7 @@ static int find_symbols(struct targets *t, size_t i)
 	if (!id.len)
 		return 0;
 	t->symbols[i] = find_file(t, &id, NULL);
+	t->own[i] = t->symbols[i] && is_fresh(t);
 	if (t->symbols[i])
 		return ug_note(t, "%s: rebuilt identically (equal build-id)", target);
 	if (i == 0 && t->opts->debug) {
@@ -137,7 +146,8 @@ static int make(const struct targets *t, size_t first, size_t n, const char *out
 	return ug_build_objects_into(&(struct ug_build_objects_opts){
 		.pairs = t->in->pairs, .npairs = t->in->npairs, .targets = o->targets + first,
 		.ntargets = n, .symbols = (const char *const *)t->symbols + first,
-		.proven = t->proven + first, .output = output, .name = o->name,
+		.proven = t->proven + first, .own_makers = t->own + first,
+		.compiler_ok = o->compiler_ok, .output = output, .name = o->name,
 		.description = o->description, .cves = o->cves, .layout_ok = o->layout_ok,
 		.nlayout_ok = o->nlayout_ok }, report, t->err);
 }
@@ -239,7 +249,8 @@ int ug_build_for_targets(const struct ug_for_targets *in, struct ug_patch_report
 
 	t.symbols = calloc(n + 1, sizeof(*t.symbols));
 	t.proven = calloc(n + 1, sizeof(*t.proven));
-	if (!t.symbols || !t.proven)
+	t.own = calloc(n + 1, sizeof(*t.own));
+	if (!t.symbols || !t.proven || !t.own)
 		rc = no_memory(&t);
 	else
 		rc = in->opts->pick_target && n > 1 ? make_for_one(&t) : make_for_all(&t);
@@ -247,5 +258,6 @@ int ug_build_for_targets(const struct ug_for_targets *in, struct ug_patch_report
 		free(t.symbols[i]);
 	free(t.symbols);
 	free(t.proven);
+	free(t.own);
 	return rc;
 }

@@ -27,6 +27,7 @@ struct tree {
 	struct ug_readers readers;
 	struct ug_job **affected;	/* those of readers */
 	UG_VEC(struct ug_object_pair) pairs;
+	ug_string_vec *flags;		/* of each of them */
 };
 
 static int no_memory(struct tree *t)
@@ -233,15 +234,23 @@ static int move_headers(struct tree *t, bool away)
 
 static int make_pairs(struct tree *t)
 {
-	for (size_t i = 0; i < t->readers.affected.n; i++) {
+	size_t n = t->readers.affected.n;
+
+	t->flags = calloc(n + 1, sizeof(*t->flags));
+	if (!t->flags)
+		return no_memory(t);
+	for (size_t i = 0; i < n; i++) {
 		struct ug_object_pair *p = ug_vec_add(&t->pairs);
 
-		if (!p)
+		if (!p || !ug_job_flags(&t->box, t->affected[i], &t->flags[i]) || !ug_vec_add(&t->flags[i]))
 			return no_memory(t);
+		p->flags = (const char *const *)t->flags[i].v;
+		p->nflags = t->flags[i].n - 1;
+		p->name = ug_job_source_name(&t->box, t->affected[i]);
 		p->before = ug_replay_object(&t->box, i, "before");
 		p->after = ug_replay_object(&t->box, i, "after");
 		p->source = t->affected[i]->source;
-		if (!p->before || !p->after)
+		if (!p->before || !p->after || !p->name)
 			return no_memory(t);
 	}
 	return 0;
@@ -387,6 +396,19 @@ static int run(struct tree *t)
 	return rc;
 }
 
+static void free_pairs(struct tree *t)
+{
+	ug_vec_for_each(&t->pairs, p) {
+		free((char *)(uintptr_t)p->before);
+		free((char *)(uintptr_t)p->after);
+		free((char *)(uintptr_t)p->name);
+	}
+	for (size_t i = 0; t->flags && i < t->readers.affected.n; i++)
+		free_list(&t->flags[i]);
+	ug_vec_free(&t->pairs);
+	free(t->flags);
+}
+
 int ug_build_tree(const struct ug_build_tree_opts *opts, struct ug_patch_report *report,
 		  struct ug_error *err)
 {
@@ -395,11 +417,7 @@ int ug_build_tree(const struct ug_build_tree_opts *opts, struct ug_patch_report 
 
 	memset(report, 0, sizeof(*report));
 	rc = run(&t);
-	ug_vec_for_each(&t.pairs, p) {
-		free((char *)(uintptr_t)p->before);
-		free((char *)(uintptr_t)p->after);
-	}
-	ug_vec_free(&t.pairs);
+	free_pairs(&t);
 	ug_readers_free(&t.readers);
 	free(t.affected);
 	ug_jobs_free(&t.jobs);

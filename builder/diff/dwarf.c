@@ -233,6 +233,19 @@ int ug_dobj_read_debug(struct ug_dobj *o, struct ug_error *err)
 	return read_units(o) < 0 ? ug_err(err, -ENOMEM, "out of memory") : 0;
 }
 
+const char *ug_dobj_producer(const struct ug_dobj *o)
+{
+	const struct ug_debug *d = o->debug;
+	const char *text = NULL;
+	Dwarf_Attribute attr;
+	Dwarf_Off off = 0;
+	Dwarf_Die cu;
+
+	while (d && !text && ug_debug_next_cu(d, &off, &cu))
+		text = dwarf_formstring(dwarf_attr(&cu, DW_AT_producer, &attr));
+	return text ? text : "";
+}
+
 void ug_dobj_free_debug(struct ug_dobj *o)
 {
 	struct ug_debug *d = o->debug;

@@ -129,6 +129,8 @@ bool ug_dobj_is_code(const struct ug_objfile *f, size_t section);
 /* dwarf.c: places in the source and the scope of static locals; nothing without -g. */
 int ug_dobj_read_debug(struct ug_dobj *o, struct ug_error *err) ug_must_check;
 void ug_dobj_free_debug(struct ug_dobj *o);
+/* Of its first source: the compiler, and with gcc its flags; "" when it is not said. */
+const char *ug_dobj_producer(const struct ug_dobj *o);
 /* The function whose inlined body the instruction is in, or NULL; and its source line. */
 const char *ug_dobj_inlined_at(const struct ug_dobj *o, uint32_t section, uint64_t off,
 			       const char **ret_file, unsigned int *ret_line);

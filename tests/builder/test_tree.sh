@@ -193,7 +193,10 @@ point "explained" says 0 "life of its own"
 
 edit src/calc.c 's/^\tif (n > 100)/\tif (n > 50)/'
 build --diff fix.diff -- make -s CFLAGS=-O1
-point "another build than the running one" says 5 "does not run this code"
+point "another build than the running one" says 5 "explain=COMPILER"
+point "says what is other" says 5 "with -O2, this build from GNU C17"
+build --diff fix.diff --compiler-ok -- make -s CFLAGS=-O1
+point "the code is compared all the same" says 5 "does not run this code"
 point "says which function" says 5 "work+"
 build --diff fix.diff -- false
 point "a build that fails" says 1 "the build failed with status 1"
