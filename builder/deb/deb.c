@@ -160,8 +160,8 @@ static size_t processors(void)
 static int build(struct deb *d)
 {
 	char options[64], work[PATH_MAX];
-	const char *argv[] = { "env", options, "DPKG_DEB_COMPRESSOR_TYPE=none", "dpkg-buildpackage", "-B",
-			       "-uc", "-us", NULL };
+	const char *argv[] = { "env", options, UG_DEB_PROFILES, "DPKG_DEB_COMPRESSOR_TYPE=none",
+			       "dpkg-buildpackage", "-B", "-uc", "-us", NULL };
 	struct ug_build_tree_opts o = d->opts->tree;
 	int rc;
 

@@ -17,6 +17,12 @@
 
 #include "builder/capture/capture.h"
 
+/*
+ * What neither the tests need nor an installed system has: for a chroot with less in it, and a build that
+ * does not compile everything again for the installer. No profile that may change a program.
+ */
+#define UG_DEB_PROFILES "DEB_BUILD_PROFILES=nocheck noudeb"
+
 /* ---- run.c ---- */
 
 struct ug_tool {

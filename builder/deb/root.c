@@ -106,7 +106,7 @@ static int forbid_services(const struct ug_deb_root *r, struct ug_error *err)
 
 static int in_root(const struct ug_deb_root *r, const char *const *argv, struct ug_error *err)
 {
-	static const char *const env[] = { "DEBIAN_FRONTEND=noninteractive", NULL };
+	static const char *const env[] = { "DEBIAN_FRONTEND=noninteractive", UG_DEB_PROFILES, NULL };
 	struct ug_sandbox box = { .tree = (char *)(uintptr_t)r->source,
 				  .path = (char *)(uintptr_t)r->path,
 				  .root = (char *)(uintptr_t)r->root, .mounted = true };
