@@ -87,19 +87,33 @@ def series(tree):
     return [words[0] for words in lines if words]
 
 
-def apply_patch(tree, path, dry=False, fuzz=2):
+def apply_patch(tree, path, *options):
     """With the offsets and the fuzz patch(1) allows: another patch may be missing below it."""
-    return run(["patch", "-p1", "-s", "-f", "-N", f"-F{fuzz}", "--no-backup-if-mismatch", "-d", tree, "-i", path,
-                *(["--dry-run"] if dry else [])]).returncode == 0
+    return run(["patch", "-p1", "-s", "-f", "-N", "-F2", "--no-backup-if-mismatch", "-d", tree, "-i", path,
+                *options]).returncode == 0
+
+
+def write_lines(path, lines):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.writelines(line + "\n" for line in lines)
+
+
+def write_series(tree, applied):
+    """
+    What dpkg and quilt find: these patches are the series, and all of them are applied. dpkg has
+    nothing to put back, and a build that takes the last patches away by quilt can do so.
+    """
+    write_lines(os.path.join(tree, "debian/patches/series"), applied)
+    for name, text in {".version": ["2"], ".quilt_patches": ["debian/patches"], ".quilt_series": ["series"],
+                       "applied-patches": applied}.items():
+        write_lines(os.path.join(tree, ".pc", name), text)
 
 
 def unpack(dsc, tree, without):
-    """
-    The source with all patches but those, and those that depend on them: these are returned. The
-    series is emptied: dpkg would put back what is missing.
-    """
+    """The source with all patches but those, and those that depend on them: these are returned."""
     must(["dpkg-source", "--no-check", "--skip-patches", "-x", dsc, tree])
-    names, dropped = series(tree), []
+    names, applied, dropped = series(tree), [], []
     unknown = set(without) - set(names)
     if unknown:
         raise RuntimeError(f"{dsc} has no patch {' '.join(sorted(unknown))}")
@@ -107,12 +121,11 @@ def unpack(dsc, tree, without):
         path = os.path.join(tree, "debian/patches", name)
         if name in without:
             continue
-        if not apply_patch(tree, path, dry=True) or not apply_patch(tree, path):
-            dropped.append(name)
+        good = (apply_patch(tree, path, "--dry-run") and
+                apply_patch(tree, path, "-V", "never", "-b", "-B", f".pc/{name}/"))
+        (applied if good else dropped).append(name)
     if names:
-        os.rename(os.path.join(tree, "debian/patches/series"), os.path.join(tree, "debian/patches/series.applied"))
-        with open(os.path.join(tree, "debian/patches/series"), "w", encoding="utf-8"):
-            pass
+        write_series(tree, applied)
     return dropped
 
 
