@@ -2,21 +2,37 @@
 """A process that fetches with libcurl from a server in this one."""
 import ctypes
 import http.server
+import tempfile
 import threading
 
 from daemons import Host, open_library, serve
 
-URL, COOKIEFILE, RESOLVE, WRITEFUNCTION, COOKIELIST = 10002, 10031, 10203, 20011, 0x40001C
+URL, PROXY, PROXYUSERPWD, COOKIEFILE, NETRC_FILE, RESOLVE, BEARER = 10002, 10004, 10006, 10031, 10118, 10203, 10220
+NETRC, FOLLOWLOCATION, HTTPAUTH, WRITEFUNCTION, COOKIELIST = 51, 52, 107, 20011, 0x40001C
+AUTH_BEARER = 1 << 6
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
+    """As a server and as a proxy; it says from which port it was asked, or what to authorize with."""
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self):
+        if self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", f"http://b.test:{self.server.server_port}/authorization")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        body = b"hello"
+        if self.path == "/authorization":
+            body = self.headers.get("Authorization", "none").split()[0].encode()
+        elif self.path.startswith("http://"):
+            body = str(self.client_address[1]).encode()
         self.send_response(200)
         if self.path == "/cookie":
             self.send_header("Set-Cookie", "a=b; domain=co.UK")
-        self.send_header("Content-Length", "5")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"hello")
+        return self.wfile.write(body)
 
     def log_message(self, *args):
         pass
@@ -43,6 +59,18 @@ class Program(Host):
     def public_suffix(self):
         """Is a cookie for all of co.UK taken from curl.co.UK?"""
         return self.call("cookie", str(self.port))
+
+    def bearer_elsewhere(self):
+        """With what is the host authorized that a.test redirects to, when .netrc knows it?"""
+        return self.call("redirected", f"bearer {self.port} machine b.test login u password p")
+
+    def default_elsewhere(self):
+        """The same, when .netrc has a user for a.test and an empty default."""
+        return self.call("redirected", f"netrc {self.port} machine a.test login u password p default")
+
+    def two_users_of_a_proxy(self):
+        """How many connections to it there are for them."""
+        return self.call("proxy", str(self.port))
 
 
 def main():
@@ -85,7 +113,42 @@ def main():
         del taken
         return found
 
-    serve({"get": get, "cookie": cookie})
+    def redirected(text):
+        how, port, netrc = text.split(" ", 2)
+        easy, came, taken = handle(f"http://a.test:{port}/elsewhere")
+        names = None
+        for host in ("a.test", "b.test"):
+            names = lib.curl_slist_append(names, f"{host}:{port}:127.0.0.1".encode())
+        with tempfile.NamedTemporaryFile(prefix="ugraft-real-") as f:
+            f.write(netrc.encode() + b"\n")
+            f.flush()
+            setopt(easy, RESOLVE, ctypes.c_void_p(names))
+            setopt(easy, NETRC, ctypes.c_long(1))
+            setopt(easy, NETRC_FILE, ctypes.c_char_p(f.name.encode()))
+            setopt(easy, FOLLOWLOCATION, ctypes.c_long(1))
+            if how == "bearer":
+                setopt(easy, HTTPAUTH, ctypes.c_long(AUTH_BEARER))
+                setopt(easy, BEARER, ctypes.c_char_p(b"token"))
+            lib.curl_easy_perform(easy)
+        lib.curl_easy_cleanup(easy)
+        lib.curl_slist_free_all(names)
+        del taken
+        return came.decode()
+
+    def proxy(port):
+        easy, came, taken = handle("http://a.test/")
+        setopt(easy, PROXY, ctypes.c_char_p(f"http://127.0.0.1:{port}".encode()))
+        ports = set()
+        for user in (b"one:a", b"two:b"):
+            setopt(easy, PROXYUSERPWD, ctypes.c_char_p(user))
+            came.clear()
+            lib.curl_easy_perform(easy)
+            ports.add(came.decode())
+        lib.curl_easy_cleanup(easy)
+        del taken
+        return str(len(ports))
+
+    serve({"get": get, "cookie": cookie, "redirected": redirected, "proxy": proxy})
 
 
 if __name__ == "__main__":
