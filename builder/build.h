@@ -158,7 +158,8 @@ struct ug_build_tree_opts {
 	size_t nignore;
 	const char *const *command;	/* the build, run in the copy; ends with NULL */
 	const char *database;		/* instead: how it was compiled, a compile_commands.json */
-	const char *wrapper;		/* the program that calls ug_build_wrapper() first of all */
+	const char *wrapper;		/* a program that calls ug_build_wrapper() first of all; each
+					 * compile of the build starts it */
 	const char *const *targets;
 	size_t ntargets;
 	const char *debug;		/* symbols of the first target, or NULL */
