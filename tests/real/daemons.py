@@ -106,19 +106,20 @@ class Daemon:
 
 class Host(Daemon):
     """
-    A process that has loaded a library and calls it when it is asked: programs/NAME.py itself,
-    started with the library's directory in its search path. Its functions serve_NAME(text) answer.
+    A process that has loaded a library and calls it when it is asked: programs/NAME.py itself, or the
+    program `args`, started with the library's directory in its search path. It answers each line with one.
     """
 
-    def __init__(self, module, library):
+    def __init__(self, module, library, args=None):
         super().__init__()
         self.lock = threading.Lock()
         where = os.path.dirname(os.path.abspath(library))
         env = dict(os.environ, LD_LIBRARY_PATH=where, UG_HOSTED=os.path.abspath(library),
                    PYTHONPATH=os.path.dirname(os.path.abspath(__file__)))
         with open(self.path("output"), "wb") as out:
-            self.process = subprocess.Popen([sys.executable, "-m", f"programs.{module}"], stdin=subprocess.PIPE,
-                                            stdout=subprocess.PIPE, stderr=out, env=env, text=True)
+            self.process = subprocess.Popen(args or [sys.executable, "-m", f"programs.{module}"],
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, env=env,
+                                            text=True)
         if not self.request():
             raise RuntimeError(f"{library} does not work: {self.read('output')[-2000:]!r}")
 
