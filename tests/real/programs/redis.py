@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """redis-server."""
+import os
 import socket
 import struct
 
@@ -17,7 +18,7 @@ NACK = bytes.fromhex(
 
 
 class Program(Daemon):
-    def __init__(self, program, cluster=False, password=""):
+    def __init__(self, program, cluster=False, password="", huge=False):
         super().__init__()
         self.port = free_port() if not cluster else self.port_with_bus()
         self.password = password.encode()
@@ -25,8 +26,11 @@ class Program(Daemon):
                 "--logfile", self.path("log"), "--busy-reply-threshold", "0"]
         args += ["--cluster-enabled", "yes"] if cluster else []
         args += ["--requirepass", password] if password else []
+        # Gigabytes in pages of 4 KiB would take minutes.
+        args += ["--disable-thp", "no"] if huge else []
+        env = dict(os.environ, MALLOC_CONF="thp:always") if huge else None
         # The name it is started by says what it is: all three are one file.
-        self.start(["redis-server", *args], executable=program)
+        self.start(["redis-server", *args], executable=program, env=env)
 
     @staticmethod
     def port_with_bus():
