@@ -77,6 +77,21 @@ def fetch(package, version, files=None):
     return next(e.path for e in os.scandir(base) if e.name.endswith(".dsc"))
 
 
+def packages(*names):
+    """The root of these binary packages, unpacked there together: the machine is left as it is."""
+    root = os.path.join(CACHE, "packages", "+".join(names))
+    if not os.path.isdir(root):
+        new = root + ".new"
+        shutil.rmtree(new, ignore_errors=True)
+        os.makedirs(new)
+        must(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *names], cwd=new)
+        for deb in [e.path for e in os.scandir(new) if e.name.endswith(".deb")]:
+            must(["dpkg", "-x", deb, new])
+            os.unlink(deb)
+        os.rename(new, root)
+    return root
+
+
 def series(tree):
     """The patches of the package, in their order."""
     try:

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """dnsmasq, and a name server above it that answers as a fix needs it."""
+import hashlib
 import random
 import socket
 import struct
+import subprocess
 import threading
+import time
 
 from daemons import Daemon, free_port
 
@@ -20,6 +23,49 @@ def skip_name(packet, at):
             return at + 2
         at += packet[at] + 1
     return at + 1
+
+
+def record(owner, kind, data, ttl=300):
+    return owner + struct.pack(">2HIH", kind, 1, ttl, len(data)) + data
+
+
+class Zone:
+    """A signed zone (dnsmasq wants the root): its key is made by openssl, in a file."""
+
+    def __init__(self, name, path):
+        self.name, self.path = encode_name(name), path
+        self.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path)
+        public = self.openssl("pkey", "-in", path, "-pubout", "-outform", "DER")[-64:]
+        self.key = struct.pack(">H2B", 257, 3, 13) + public
+        self.tag = sum(b << 8 if i % 2 == 0 else b for i, b in enumerate(self.key))
+        self.tag = (self.tag + (self.tag >> 16)) & 0xffff
+        self.anchor = f"{name},{self.tag},13,2,{hashlib.sha256(self.name + self.key).hexdigest()}"
+
+    @staticmethod
+    def openssl(*args, **kw):
+        return subprocess.run(["openssl", *args], check=True, capture_output=True, **kw).stdout
+
+    def signed(self, owner, kind, data):
+        """A record and its signature."""
+        labels, at = 0, 0
+        while owner[at]:
+            labels, at = labels + 1, at + owner[at] + 1
+        now = int(time.time())
+        head = struct.pack(">H2B3IH", kind, 13, labels, 300, now + 86400, now - 86400, self.tag) + self.name
+        der = self.openssl("dgst", "-sha256", "-sign", self.path, input=head + record(owner, kind, data))
+        r = der[4:4 + der[3]]
+        numbers = [r, der[6 + len(r):]]
+        return record(owner, kind, data) + \
+            record(owner, 46, head + b"".join(n[-32:].rjust(32, b"\0") for n in numbers))
+
+    def answer(self, query, denial):
+        """Its key when that is asked for; else that there is no such record, and so says an NSEC record."""
+        at = skip_name(query, 12)
+        owner, kind = query[12:at], struct.unpack(">H", query[at:at + 2])[0]
+        if kind == 48:
+            return query[:2] + struct.pack(">5H", 0x8180, 1, 2, 0, 0) + query[12:at + 4] + \
+                self.signed(self.name, 48, self.key)
+        return query[:2] + struct.pack(">5H", 0x8180, 1, 0, 2, 0) + query[12:at + 4] + self.signed(owner, 47, denial)
 
 
 class Upstream(threading.Thread):
@@ -45,8 +91,10 @@ class Upstream(threading.Thread):
 
 
 class Program(Daemon):
-    def __init__(self, program, extra=()):
+    def __init__(self, program, extra=(), signed=False):
         super().__init__()
+        self.zone = Zone(".", self.path("key")) if signed else None
+        extra = [*extra, "--dnssec", f"--trust-anchor={self.zone.anchor}"] if signed else extra
         self.port = free_port()
         self.upstream = Upstream()
         self.start([program, "-k", "--conf-file=/dev/null", "--pid-file=", "--user=root", "--no-resolv", "--no-hosts",
@@ -103,7 +151,16 @@ class Program(Daemon):
         """An MX record whose name goes on behind its end: does it answer anything after that?"""
         record = struct.pack(">2HIH", 15, 1, 60, 3) + b"\0\5" + encode_name("mail.example")
         self.upstream.answer = lambda query: self.reply_for(query, record)
-        answer = self.query(f"n{random.randrange(1 << 30)}.example", kind=15, timeout=3)
+        return self.outcome(15)
+
+    def outcome(self, kind=1):
+        """Of a new name."""
+        answer = self.query(f"n{random.randrange(1 << 30)}.example", kind, timeout=15)
         if not answer and not self.query("a.test", timeout=10):
             return "answers no more"
         return f"code {answer[3] & 15}, {struct.unpack('>H', answer[6:8])[0]} records" if answer else "dropped"
+
+    def empty_window(self):
+        """A record that denies others with a window of no length: the next one is where it is itself."""
+        self.upstream.answer = lambda query: self.zone.answer(query, encode_name("zz.example") + b"\1\0")
+        return self.outcome()
