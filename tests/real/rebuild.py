@@ -3,10 +3,10 @@
 
 Of each package one more copy of its built tree is kept, NAME.twin. The files of a fix are changed
 there, and the package's own build is run again where the first one ran: in the same chroot, at the
-same path. make then compiles what depends on these files, and links. "rebuild" of an entry is a command
-that does this, for packages which would be configured again and then compiled as a whole. Where
-nothing of this gives another program, or all gives other code, it is built anew. Afterwards the files
-are as they were.
+same path. Its configuration stays, since it depends on none of them; make compiles what does, and
+links. "rebuild" of an entry is a command that does this, for packages whose rules configure by hand and
+then compile the whole. Where nothing of this gives another program, or all gives other code, it is
+built anew, from the configuration on. Afterwards the files are as they were.
 
 Line numbers are in the code of some functions, and a patch keeps the old ones. A function that
 differs is compared once more with a program whose changed files have the line directives the
@@ -38,6 +38,8 @@ exec "$@" >>"$log" 2>&1
 """
 # By these debhelper knows how far a build is.
 STAMPS = ["debhelper-build-stamp", "autoreconf.before", "autoreconf.after", "*.debhelper.log"]
+# What configures: programs of these names do nothing when only the files of a fix are made again.
+CONFIGURE = ["dh_update_autotools_config", "dh_autoreconf", "dh_auto_configure", "aclocal", "autoconf"]
 
 
 def about_elf(path):
@@ -95,6 +97,9 @@ class Twin:
             os.makedirs(self.base)
             with open(self.used, "wb"):
                 must(["cp", "-a", "--reflink=auto", self.plain, self.tree])
+            os.mkdir(os.path.join(self.tree, ".configured"))
+            for name in CONFIGURE:
+                os.symlink("/bin/true", os.path.join(self.tree, ".configured", name))
             os.unlink(self.used)
 
     def enter(self, *command):
@@ -110,8 +115,10 @@ class Twin:
         for pattern in STAMPS:
             for path in glob.glob(os.path.join(glob.escape(self.tree), "debian", pattern)):
                 os.unlink(path)
-        return (not full or self.enter("dpkg-buildpackage", "-T", "clean")) and \
-            self.enter("dpkg-buildpackage", "-T", "build-arch")
+        if full:
+            return self.enter("dpkg-buildpackage", "-T", "clean") and self.enter("dpkg-buildpackage", "-T", "build-arch")
+        return self.enter("sh", "-c", 'PATH="$0:$PATH" exec "$@"', os.path.join(self.package.build_path(), ".configured"),
+                          "dpkg-buildpackage", "-T", "build-arch")
 
     def make_fixed(self, diff, names):
         shutil.rmtree(self.fixed, ignore_errors=True)
