@@ -10,10 +10,11 @@ patch of that very diff is made from that build, and loaded into the stripped pr
 requests. It must do what the fixed one does while it is loaded, and what the vulnerable one does
 before and after, and no request may fail; and the code of the patch must be that of the program
 rebuilt with the fix (rebuild.py). An entry with "installed" is the program of the machine's own
-package, with a small change of debs/ in place of a fix. Some fixes are refused, or change nothing
-in that program: the table says so. What a fix says of "target", "as" and "program" goes before what
-its entry says; "with" names more files of the build that lie beside the program; "not_loaded" is the
-code with which `load` refuses the patch.
+package, with a small change of debs/ in place of a fix. A "diff" that is "reversed" is in the source
+as it comes, and is taken out before it is built. Some fixes are refused, or change nothing in that
+program: the table says so. What a fix says of "target", "as" and "program" goes before what its entry
+says; "with" names more files of the build that lie beside the program; "not_loaded" is
+the code with which `load` refuses the patch.
 
 --prepare only fetches and builds, --fresh builds again, --table prints what earlier runs have kept.
 Sources, builds and results.json are in $UG_REAL_CACHE (/var/tmp/ugraft-real). TAP on stdout. --deb
@@ -33,7 +34,7 @@ sys.path.insert(0, HERE)
 # pylint: disable=wrong-import-position
 from daemons import Load
 from rebuild import Twin
-from sources import CACHE, Gone, fetch, make_diff, must, run, unpack
+from sources import CACHE, Gone, apply_patch, fetch, make_diff, must, run, unpack
 
 points = failed = 0
 
@@ -94,8 +95,12 @@ class Package:
     def unpack(self):
         shutil.rmtree(self.source, ignore_errors=True)
         without = [p for fix in self.entry["fixes"] for p in fix.get("patches", [])]
-        return unpack(fetch(self.package, self.entry["version"], self.entry.get("files")), self.source,
-                      without + self.entry.get("also_without", []))
+        dropped = unpack(fetch(self.package, self.entry["version"], self.entry.get("files")), self.source,
+                         without + self.entry.get("also_without", []))
+        for fix in self.entry["fixes"]:
+            if fix.get("reversed") and not apply_patch(self.source, self.diff(fix), "-R"):
+                raise RuntimeError(f"{fix['diff']} cannot be taken out of {self.name}")
+        return dropped
 
     def built(self):
         with open(os.path.join(self.work, "built.json"), encoding="utf-8") as f:
