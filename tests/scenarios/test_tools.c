@@ -214,6 +214,32 @@ static void test_valgrind(void **state)
 	scenario_stop(&victim);
 }
 
+/* Does plan warn of probes that are attached later? */
+static bool warns_of_probes(const char *program)
+{
+	const char *argv[] = { scenario_bin(program), NULL };
+	const char *patch = scenario_build(scenario_src("tests/scenarios/parked_fix.c"), argv[0], NULL);
+	struct ug_error err = { 0 };
+	struct ug_checks *checks;
+	bool warned = false;
+
+	start(argv);
+	if (ug_plan(victim.pid, patch, NULL, &checks, &err) < 0)
+		fail_msg("%s: %s", program, err.message);
+	for (size_t i = 0; i < checks->n; i++)
+		warned |= checks->v[i].verdict == UG_CHECK_WARNING && strstr(checks->v[i].text, "uprobe");
+	ug_checks_free(checks);
+	scenario_stop(&victim);
+	return warned;
+}
+
+/* The functions of the one are exported, those of the other are not. */
+static void test_plan_warns_of_probes(void **state)
+{
+	assert_true(warns_of_probes("tests/victims/parked-pie"));
+	assert_false(warns_of_probes("tests/victims/parked-nopie"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +247,7 @@ int main(void)
 		cmocka_unit_test(test_perf_map),
 		cmocka_unit_test(test_perf_map_link),
 		cmocka_unit_test(test_valgrind),
+		cmocka_unit_test(test_plan_warns_of_probes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

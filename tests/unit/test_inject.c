@@ -370,7 +370,7 @@ static void test_group_stop(void **state)
 	}
 }
 
-/* SIGSTOP while we hold the thread and it makes calls. */
+/* SIGSTOP and SIGCONT while we hold the thread and it makes calls. */
 static void test_stop_in_session(void **state)
 {
 	struct victim v = victim_start("nanosleep");
@@ -378,14 +378,6 @@ static void test_stop_in_session(void **state)
 	int fd;
 	pid_t pid = session_start(&v, "-n", "4000", &fd);
 
-	sleep_ms(20);
-	kill(v.pid, SIGSTOP);
-	assert_int_equal(finish(pid, fd, out, sizeof(out)), 0);
-	wait_stopped(&v, true);
-	kill(v.pid, SIGCONT);
-	sane(&v);
-
-	pid = session_start(&v, "-n", "4000", &fd);
 	for (int i = 0; i < 20; i++) {
 		sleep_ms(3);
 		kill(v.pid, i % 2 ? SIGCONT : SIGSTOP);
@@ -443,18 +435,20 @@ static void test_leaked(void **state)
 
 /* ---- tests: death of the controller ---- */
 
-/* One session killed before its system call number `at` (from the first ptrace on): 0, or 3. */
-static int killed_session(const struct victim *v, int at)
+/* One session killed before its system call number `at` (from the first ptrace on), or disturbed
+ * before its ptrace(2) number `at` by a script. 0, or 3: it made fewer. */
+static int disturbed_session(const struct victim *v, int at, char *script)
 {
 	ug_autofree char *killat = tool("tools/killat"), *path = tool("tools/inject-session");
-	char opt[] = "-p", pid[16], n[16], out[128];
-	char *argv[] = { killat, opt, n, path, pid, NULL };
+	char opt[] = "-p", by[] = "-x", nr[] = "-n101", pid[16], n[16], out[128];
+	char *killed[] = { killat, opt, n, path, pid, NULL };
+	char *scripted[] = { killat, nr, by, script, n, path, pid, NULL };
 	int fd, ret;
 	pid_t tracer;
 
 	snprintf(pid, sizeof(pid), "%d", v->pid);
 	snprintf(n, sizeof(n), "%d", at);
-	tracer = spawn(argv, &fd);
+	tracer = spawn(script ? scripted : killed, &fd);
 	ret = finish(tracer, fd, out, sizeof(out));
 	if (ret != 0 && ret != 3)
 		print_message("# killat %d: %d %s\n", at, ret, out);
@@ -462,12 +456,31 @@ static int killed_session(const struct victim *v, int at)
 	return ret;
 }
 
+/* SIGSTOP before each ptrace(2): a stop of the thread we hold is not taken away from it. */
+static void test_stop_at_each_call(void **state)
+{
+	struct victim v = victim_start("nanosleep");
+	char script[32];
+	int at, ret = 0;
+
+	snprintf(script, sizeof(script), "kill -STOP %d", v.pid);
+	for (at = 1; at < 2000 && ret != 3; at++) {
+		ret = disturbed_session(&v, at, script);
+		wait_stopped(&v, ret != 3);
+		kill(v.pid, SIGCONT);
+		wait_stopped(&v, false);
+	}
+	assert_true(at > 20);
+	sane(&v);
+	victim_end(&v);
+}
+
 static void sweep_victim(const struct victim *v)
 {
 	int at, ret = 0;
 
 	for (at = 1; at < 2000 && ret != 3; at++) {
-		ret = killed_session(v, at);
+		ret = disturbed_session(v, at, NULL);
 		sane(v);
 	}
 	assert_true(at > 50);
@@ -526,7 +539,7 @@ static void test_kill_stopped(void **state)
 			kill(v.pid, SIGSTOP);
 			wait_stopped(&v, true);
 		}
-		ret = killed_session(&v, at);
+		ret = disturbed_session(&v, at, NULL);
 		wait_stopped(&v, true);
 		if (at % 16 == 0 || ret == 3) {
 			kill(v.pid, SIGCONT);
@@ -770,6 +783,7 @@ int main(void)
 		cmocka_unit_test(test_death_in_session),
 		cmocka_unit_test(test_blocked_call),
 		cmocka_unit_test(test_leaked),
+		cmocka_unit_test(test_stop_at_each_call),
 		cmocka_unit_test(test_kill_poll),
 		cmocka_unit_test(test_kill_read),
 		cmocka_unit_test(test_kill_threads),

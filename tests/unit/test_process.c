@@ -22,8 +22,11 @@ static void victim_signals(long arg)
 	spin(&sh->spins[0]);
 }
 
-static void *nothing(void *arg)
+/* Who is created runs for a while: it is not stopped when its creator is. */
+static void *live_shortly(void *arg)
 {
+	for (int i = 0; i < 2000; i++)
+		sh->spins[1]++;
 	return arg;
 }
 
@@ -32,7 +35,7 @@ static void *create_and_join(void *arg)
 	pthread_t t;
 
 	for (sh->ready++;; sh->rounds++)
-		if (pthread_create(&t, NULL, nothing, NULL) || pthread_join(t, NULL))
+		if (pthread_create(&t, NULL, live_shortly, NULL) || pthread_join(t, NULL))
 			_exit(3);
 	return arg;
 }
@@ -67,6 +70,21 @@ static void exec_again(void)
 	msleep(3);
 	victim_exec(0);
 	_exit(4);
+}
+
+static void *exec_on_demand(void *arg)
+{
+	for (sh->ready++; !sh->quit;)
+		msleep(1);
+	execl("/bin/sleep", "sleep", "100", NULL);
+	_exit(4);
+	return arg;
+}
+
+static void victim_exec_on_demand(long n)
+{
+	thread(exec_on_demand, NULL);
+	victim_sleepers(n - 1);
 }
 
 static void victim_vfork(long ms)
@@ -249,12 +267,14 @@ static void trace_storm(long ms)
 	uint64_t until = ug_now_ns() + (uint64_t)ms * 1000000;
 
 	while (ug_now_ns() < until) {
+		unsigned long spins;
 		int before;
 
 		stop_patiently(s);
 		before = sh->rounds;
+		spins = sh->spins[1];
 		usleep(300);
-		CHECK(sh->rounds == before);
+		CHECK(sh->rounds == before && sh->spins[1] == spins);
 		ug_stop_resume(s);
 		CHECK(ug_tracer_strays() == 0);
 		usleep(2000);
@@ -287,6 +307,24 @@ static void trace_exec(long ms)
 		usleep(500);
 	}
 	CHECK(stopped > 0);
+}
+
+/* The exec waits until the thread that we hold, and that it has killed, is reaped; meanwhile it
+ * has the mutex that the next SEIZE needs. */
+static void trace_exec_held(long n)
+{
+	struct ug_proc p;
+	struct ug_stop *s = open_stop(target, &p, 100000);
+	struct ug_thread *t;
+	struct ug_tasks tasks;
+
+	CHECK(ug_tasks_list(&p, &tasks, &e) == 0 && tasks.n == (size_t)n);
+	CHECK(ug_stop_thread(s, tasks.v[n - 1].tid, &t, &e) == 0);
+	sh->quit = 1;
+	msleep(100);
+	CHECK(ug_stop_all(s, NULL, NULL, &e) == -UG_E_GONE);
+	CHECK(ug_tracer_alone());
+	ug_stop_destroy(s);
 }
 
 static void trace_and_hold(long stop_self)
@@ -478,6 +516,14 @@ static void test_exec(void **state)
 	end(target);
 }
 
+static void test_exec_held(void **state)
+{
+	target = spawn_victim(victim_exec_on_demand, 6, 6);
+	run_tracer(trace_exec_held, 6);
+	assert_int_equal(waitpid(target, NULL, WNOHANG), 0);
+	end(target);
+}
+
 static void test_tracer_killed(void **state)
 {
 	unsigned long before;
@@ -612,7 +658,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_stop_100),     cmocka_unit_test(test_single),
 		cmocka_unit_test(test_no_eintr),     cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_group_stop),   cmocka_unit_test(test_storm),
-		cmocka_unit_test(test_exec),	     cmocka_unit_test(test_tracer_killed),
+		cmocka_unit_test(test_exec),	     cmocka_unit_test(test_exec_held),
+		cmocka_unit_test(test_tracer_killed),
 		cmocka_unit_test(test_watchdog),     cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_vfork),	     cmocka_unit_test(test_sharer),
 		cmocka_unit_test(test_dead_leader),  cmocka_unit_test(test_overdue),
