@@ -194,25 +194,54 @@ static bool runs_only(bool new, char *why, size_t size)
 /* A busy machine takes its time: no reason for the watchdog. */
 static const struct ug_opts patient = { .sz = sizeof(patient), .max_pause_us = 200000 };
 
+enum state { UNPATCHED, PATCHED, BEING_LEFT, UNCLEAR };
+
+static enum state state_of(const struct ug_status *st, char *why, size_t size)
+{
+	if (!st->needs_recovery && !st->busy && st->npatches == 0)
+		return UNPATCHED;
+	if (!st->busy && st->npatches == 1 && st->patches[0].state == UG_PATCH_LEFT)
+		return BEING_LEFT;
+	if (!st->needs_recovery && !st->busy && st->npatches == 1 &&
+	    st->patches[0].state == UG_PATCH_ENABLED)
+		return PATCHED;
+	snprintf(why, size, "not settled by recover: %s%s%zu patches, state %d",
+		 st->busy ? "busy, " : "", st->needs_recovery ? "needs recovery, " : "", st->npatches,
+		 st->npatches ? (int)st->patches[0].state : -1);
+	return UNCLEAR;
+}
+
+/* On a busy machine a thread may be inside of what was removed for longer than recover waits. */
+static enum state recover(char *why, size_t size)
+{
+	enum state state = BEING_LEFT;
+	double start = now_s();
+
+	snprintf(why, size, "a removed patch is not released");
+	while (state == BEING_LEFT && now_s() - start < GROW_MS / 1000.0) {
+		struct ug_error err = { 0 };
+		struct ug_status *st;
+
+		if (ug_recover(victim.pid, &patient, NULL, &err) < 0 ||
+		    ug_status(victim.pid, &st, &err) < 0) {
+			snprintf(why, size, "recover: %s", err.message);
+			return UNCLEAR;
+		}
+		state = state_of(st, why, size);
+		ug_status_free(st);
+	}
+	return state == BEING_LEFT ? UNCLEAR : state;
+}
+
 /* Another controller finishes or rolls back; then what is loaded is unloaded. */
 static enum harm settle(struct row *row, char *why, size_t size)
 {
+	enum state state = recover(why, size);
+	bool loaded = state == PATCHED;
 	struct ug_error err = { 0 };
-	struct ug_status *st;
-	bool loaded, settled;
 
-	if (ug_recover(victim.pid, &patient, NULL, &err) < 0 || ug_status(victim.pid, &st, &err) < 0) {
-		snprintf(why, size, "recover: %s", err.message);
+	if (state == UNCLEAR)
 		return UNSETTLED;
-	}
-	loaded = st->npatches > 0;
-	settled = !st->needs_recovery && !st->busy && st->npatches <= 1 &&
-		  (!loaded || st->patches[0].state == UG_PATCH_ENABLED);
-	ug_status_free(st);
-	if (!settled) {
-		snprintf(why, size, "not settled by recover");
-		return UNSETTLED;
-	}
 	if (!runs_only(loaded, why, size))
 		return MIXED;
 	*(loaded ? &row->new : &row->old) += 1;

@@ -456,8 +456,6 @@ int main(int argc, char **argv)
 	bool signals;
 
 	must(argc == 3);
-	/* It must not take the processors from who is to stop it. */
-	must(nice(10) != -1);
 	set_up();
 	nthreads = atoi(argv[2]);
 	must(nthreads > 0 && nthreads < THREADS_MAX - 1);
