@@ -10,6 +10,7 @@
 #include "engine/search.h"
 #include "engine/transfers.h"
 #include "inject/seccomp.h"
+#include "text/gate.h"
 
 #define MAX_NAP_US 900000
 
@@ -173,11 +174,27 @@ struct ug_thread_rec *ug_run_check(struct ug_run *run, struct ug_thread *thread,
 	return rec;
 }
 
+/* Asked of what may begin in this stop: without rdfsbase the gates read %fs:0. */
+static bool keeps_pointer(struct ug_run *run, uint64_t pointer)
+{
+	uint64_t word = 0;
+
+	if (run->t->rdfsbase || !run->trans || run->trans->trans->word != UG_WORD_ALL)
+		return true;
+	return ug_proc_read_present(&run->t->proc, pointer, &word, sizeof(word), true, NULL) == 0 &&
+	       word == pointer;
+}
+
 static int visit(struct ug_stop *s, struct ug_thread *thread, void *ctx, struct ug_error *err)
 {
-	struct ug_thread_rec *rec = ug_run_check(ctx, thread, err);
+	struct ug_run *run = ctx;
+	struct ug_thread_rec *rec = ug_run_check(run, thread, err);
 
-	return rec ? 0 : -ENOMEM;
+	if (!rec)
+		return -ENOMEM;
+	/* Now, for most threads are visited while the others run: it takes 5 us a thread. */
+	rec->pointer_kept = keeps_pointer(run, rec->pointer);
+	return 0;
 }
 
 int ug_run_unwind(struct ug_run *run, struct ug_error *err)

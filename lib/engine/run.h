@@ -14,6 +14,7 @@ struct ug_thread_rec {
 	pid_t tid;
 	uint64_t start_time;
 	uint64_t pointer;		/* fs base */
+	bool pointer_kept;		/* at %fs:0, too, where the gates go by that; of full stops */
 	ug_raddr_t sp, stack_top;	/* the part of its home stack that was checked */
 	bool safe;			/* at the last check */
 	bool in_left;			/* inside something that waits to be released */

@@ -188,18 +188,14 @@ static int fill_table(struct ug_run *run, const struct ug_run *parent, size_t *r
 			     &run->trans->trans->table_used, sizeof(uint32_t), err);
 }
 
-/* Without rdfsbase the gates read %fs:0, which must hold the base itself. */
-static int check_pointers(struct ug_run *run, struct ug_error *err)
+/* The gates find a thread by its pointer, or by the copy of it at %fs:0 (pointer_kept). */
+static int check_pointers(const struct ug_run *run, struct ug_error *err)
 {
 	ug_vec_for_each(&run->threads, rec) {
-		uint64_t word = rec->pointer;
-
 		if (rec->pointer == 0 || rec->pointer % 8)
 			return ug_err(err, -UG_E_UNSUPPORTED, "thread %d has no usable thread pointer "
 				      "(%#llx)", rec->tid, (unsigned long long)rec->pointer);
-		if (!run->t->rdfsbase &&
-		    (ug_proc_read_present(&run->t->proc, rec->pointer, &word, sizeof(word), true,
-					  err) < 0 || word != rec->pointer))
+		if (!rec->pointer_kept)
 			return ug_err(err, -UG_E_UNSUPPORTED, "thread %d keeps no copy of its thread "
 				      "pointer at %%fs:0", rec->tid);
 	}
