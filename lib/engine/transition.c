@@ -188,23 +188,28 @@ static int fill_table(struct ug_run *run, const struct ug_run *parent, size_t *r
 			     &run->trans->trans->table_used, sizeof(uint32_t), err);
 }
 
-/* The gates find a thread by its pointer, or by the copy of it at %fs:0 (pointer_kept). */
-static int check_pointers(const struct ug_run *run, struct ug_error *err)
+/* No gate would find it. The first thread has a pointer once the dynamic linker has set it up. */
+static const struct ug_thread_rec *find_pointerless(const struct ug_run *run)
 {
-	ug_vec_for_each(&run->threads, rec) {
+	ug_vec_for_each(&run->threads, rec)
 		if (rec->pointer == 0 || rec->pointer % 8)
-			return ug_err(err, -UG_E_UNSUPPORTED, "thread %d has no usable thread pointer "
-				      "(%#llx)", rec->tid, (unsigned long long)rec->pointer);
+			return rec;
+	return NULL;
+}
+
+/* Without rdfsbase the gates read %fs:0, which must hold the pointer itself. */
+static int check_copies(const struct ug_run *run, struct ug_error *err)
+{
+	ug_vec_for_each(&run->threads, rec)
 		if (!rec->pointer_kept)
 			return ug_err(err, -UG_E_UNSUPPORTED, "thread %d keeps no copy of its thread "
 				      "pointer at %%fs:0", rec->tid);
-	}
 	return 0;
 }
 
 int ug_run_arm(struct ug_run *run, struct ug_error *err)
 {
-	int r = check_pointers(run, err);
+	int r = check_copies(run, err);
 
 	if (r < 0)
 		return r;
@@ -269,7 +274,7 @@ static int may_commit(struct ug_run *run, struct ug_error *err)
 			*err = run->refusal;
 		return run->refusal.code;
 	}
-	if (any_in_bytes(run) || pad_in_the_way(run, false))
+	if (any_in_bytes(run) || pad_in_the_way(run, false) || find_pointerless(run))
 		return -EAGAIN;
 	r = ug_contexts_notice(run, err);
 	if (r < 0 || (!run->at_once && !run->together))
@@ -345,6 +350,14 @@ static int start_once(struct ug_run *run, const struct ug_run *parent, size_t *r
 /* No stop was found that could commit: say which thread was in the way, and why. */
 int ug_run_explain(const struct ug_run *run, struct ug_error *err)
 {
+	const struct ug_thread_rec *bare = find_pointerless(run);
+
+	if (bare) {
+		(void)ug_err(err, -UG_E_UNSUPPORTED, "thread %d has no usable thread pointer (%#llx)",
+			     bare->tid, (unsigned long long)bare->pointer);
+		(void)ug_err_thread(err, run->t->proc.pid, bare->tid);
+		return -UG_E_UNSUPPORTED;
+	}
 	ug_vec_for_each(&run->threads, rec) {
 		int r;
 

@@ -3,6 +3,7 @@
  * Which processes can be patched, by whom.
  *
  *  - no such process, a zombie, a thread, a kernel thread, a 32-bit program, ugraft itself
+ *  - with a thread that its gates could not tell from others
  *  - traced by somebody else, who is named; sharing its memory; waiting for a vfork child
  *  - stopped by a signal: it is patched, and stays stopped
  *  - of another user, of one's own, hidden, and by a controller with few capabilities
@@ -18,10 +19,14 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* <asm/hwcap2.h>: the kernel lets programs execute rdfsbase (Linux 5.9). */
+#define HWCAP2_FSGSBASE 2
 
 #define SETPRIV "/usr/bin/setpriv"
 #define STRACE "/usr/bin/strace"
@@ -220,6 +225,45 @@ static void test_32_bit_thread(void **state)
 	assert_fails(victim.pid, -UG_E_FOREIGN_CODE, "thread in 32-bit code");
 	assert_value(41);
 	scenario_stop(&victim);
+}
+
+/* It might get one, as a program that is just beginning does: that is waited for. */
+static void test_no_pointer(void **state)
+{
+	struct ug_opts opts = { .sz = sizeof(opts), .timeout_ms = 3000 };
+	struct victim_state before;
+	struct ug_error err = { 0 };
+	char why[512];
+	int r;
+
+	start("nopointer");
+	assert_int_equal(victim_snapshot(victim.pid, &before, why, sizeof(why)), 0);
+	r = ug_load(victim.pid, good, &opts, NULL, &err);
+	if (r != -UG_E_UNSUPPORTED || !strstr(err.message, "no usable thread pointer"))
+		fail_msg("%s: %s", ug_error_name(r), err.message);
+	assert_sentence(&err, r);
+	assert_value(41);
+	if (victim_compare(victim.pid, &before, VICTIM_CLEAN | VICTIM_EXACT, why, sizeof(why)) < 0)
+		fail_msg("%s", why);
+	victim_state_free(&before);
+	row("thread without a thread pointer", err.message);
+}
+
+/* Where it may execute rdfsbase the gates need no copy. */
+static void test_no_copy(void **state)
+{
+	struct ug_error err = { 0 };
+
+	start("nocopy");
+	if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE) {
+		if (ug_load(victim.pid, good, NULL, NULL, &err) < 0)
+			fail_msg("load: %s", err.message);
+		assert_value(1041);
+		return;
+	}
+	assert_refused(victim.pid, good, -UG_E_UNSUPPORTED);
+	assert_fails(victim.pid, -UG_E_UNSUPPORTED, "thread pointer not at %fs:0, no rdfsbase");
+	assert_value(41);
 }
 
 /* It is looked at by a child of its own, which finds that the patch is not for it. */
@@ -557,6 +601,8 @@ int main(void)
 		cmocka_unit_test(test_kernel_thread),
 		cmocka_unit_test(test_32_bit),
 		cmocka_unit_test(test_32_bit_thread),
+		cmocka_unit_test_teardown(test_no_pointer, stop_victim),
+		cmocka_unit_test_teardown(test_no_copy, stop_victim),
 		cmocka_unit_test(test_itself),
 		WITH_VICTIM(test_traced),
 		WITH_VICTIM(test_strace),

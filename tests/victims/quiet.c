@@ -17,6 +17,8 @@
  *	thread N	as forbid, for a second thread only, which sleeps
  *	hidden		PR_SET_DUMPABLE 0: not to be looked at by others of its user
  *	mode32		a second thread executes 32-bit code
+ *	nocopy		a thread's memory at %fs:0 does not hold its pointer
+ *	nopointer	a thread has no thread pointer
  *	sharer		another process shares its memory
  *	vfork		it waits for a vfork child, which sleeps; does not answer
  *
@@ -258,8 +260,30 @@ static int enter_32(void)
 	return pthread_create(&t, NULL, run_in_32, code) ? -1 : 0;
 }
 
+/* Not by poll(): that of libc needs a thread pointer. */
+static int sleep_bare(void *arg)
+{
+	for (;;) {
+		long ret = SYS_pause;
+
+		__asm__ volatile("syscall" : "+a"(ret) : : "rcx", "r11", "memory");
+	}
+	return 0;
+}
+
+static int start_bare(void *pointer)
+{
+	static const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+				 CLONE_SYSVSEM | CLONE_SETTLS;
+	static char stack[65536];
+
+	return clone(sleep_bare, stack + sizeof(stack), flags, NULL, NULL, pointer, NULL);
+}
+
 static int enter(const char *mode, unsigned int nr)
 {
+	static uint64_t block[64];
+
 	if (strcmp(mode, "crowded") == 0)
 		return crowd();
 	if (strcmp(mode, "strict") == 0)
@@ -278,6 +302,10 @@ static int enter(const char *mode, unsigned int nr)
 		return start_confined(nr);
 	if (strcmp(mode, "mode32") == 0)
 		return enter_32();
+	if (strcmp(mode, "nocopy") == 0)
+		return start_bare(block);
+	if (strcmp(mode, "nopointer") == 0)
+		return start_bare(NULL);
 	if (strcmp(mode, "sharer") == 0)
 		return share_memory();
 	if (strcmp(mode, "vfork") == 0)
