@@ -15,13 +15,21 @@
 struct query {
 	struct ug_proc *p;
 	const struct ug_object *def;	/* defines the symbol */
+	const struct ug_object *vdso;	/* time, gettimeofday and others may be there; or NULL */
 	const struct ug_symbol *sym;
 	bool by_name;			/* only one version of the name: a name is enough */
 };
 
+/* Resolvers choose among the object's own functions; those of glibc also from the vdso. */
+static bool may_be_answer(const struct query *q, uint64_t word)
+{
+	return word != q->sym->addr && (ug_object_is_text(q->def, word, 1) ||
+					(q->vdso && ug_object_is_text(q->vdso, word, 1)));
+}
+
 /*
  * A lazy JUMP_SLOT still leads into its own PLT: its file content plus bias. Whatever was
- * written there since is an answer, if it is code of the object that defines the symbol.
+ * written there since is an answer.
  */
 static bool read_answer(const struct query *q, const struct ug_object *obj,
 			const Elf64_Rela *rela, ug_raddr_t *ret)
@@ -29,8 +37,7 @@ static bool read_answer(const struct query *q, const struct ug_object *obj,
 	ug_raddr_t slot = obj->bias + rela->r_offset;
 	uint64_t word, initial;
 
-	if (ug_object_read(q->p, obj, slot, &word, sizeof(word)) < 0 || word == q->sym->addr ||
-	    !ug_object_is_text(q->def, word, 1))
+	if (ug_object_read(q->p, obj, slot, &word, sizeof(word)) < 0 || !may_be_answer(q, word))
 		return false;
 	if (ug_object_read_file(obj, slot, &initial, sizeof(initial), NULL) == 0 &&
 	    (word == initial || word == initial + obj->bias))
@@ -96,10 +103,18 @@ static bool is_only_version(const struct ug_object *def, const struct ug_symbol 
 	return true;
 }
 
+static const struct ug_object *find_vdso(const struct ug_objects *objs)
+{
+	for (size_t i = 0; i < objs->n; i++)
+		if (objs->v[i]->is_vdso)
+			return objs->v[i];
+	return NULL;
+}
+
 int ug_symbol_ifunc(struct ug_proc *p, const struct ug_objects *objs, const struct ug_symbol *sym,
 		    ug_raddr_t *ret, struct ug_error *err)
 {
-	struct query q = { .p = p, .sym = sym };
+	struct query q = { .p = p, .sym = sym, .vdso = find_vdso(objs) };
 	ug_raddr_t found;
 
 	q.def = ug_objects_find(objs, sym->addr);

@@ -518,6 +518,8 @@ static void test_ifunc(void **state)
 	assert_non_null(libc);
 	check_ifunc(&v, libc, "strlen", fact(&v, "strlen"));
 	check_ifunc(&v, libc, "memcpy", fact(&v, "memcpy"));
+	/* In the vdso, where there is one. */
+	check_ifunc(&v, libc, "time", fact(&v, "time"));
 	check_ifunc(&v, v.exe, "chosen", fact(&v, "impl_a"));
 	sym = find(v.exe, "main", 0);
 	assert_int_equal(ug_symbol_ifunc(&v.proc, &v.objs, &sym, &impl, NULL), -EINVAL);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -107,6 +108,7 @@ static void say_dynamic(void)
 	say("impl_a", (unsigned long)impl_a + (unsigned long)(chosen(1) - 101));
 	memmove(buf + 1, buf, n);
 	say("strlen", (unsigned long)dlsym(RTLD_DEFAULT, "strlen") + strlen(buf) - 4);
+	say("time", (unsigned long)(uintptr_t)&time);
 	say("memcpy", (unsigned long)dlsym(RTLD_DEFAULT, "memcpy"));
 }
 #else
