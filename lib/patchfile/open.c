@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/read.h"
 #include "patchfile/image.h"
 
 static void free_image(struct ug_patch_image *image)
@@ -111,33 +112,12 @@ int ug_patch_parse(const void *data, size_t size, struct ug_patch **ret, struct 
 	return parse_take(copy, size, ret, err);
 }
 
-/* The file may change or shrink while it is read: what was read is what counts. */
-static int read_all(int fd, uint8_t *buf, size_t size, size_t *ret)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = read(fd, buf + done, size - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		done += (size_t)n;
-	}
-	*ret = done;
-	return 0;
-}
-
 int ug_patch_open(const char *path, struct ug_patch **ret, struct ug_error *err)
 {
 	ug_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 	uint8_t *buf;
-	size_t size = 0;
-	int rc;
+	ssize_t size;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return ug_err_errno(err, "cannot open %s", path);
@@ -149,11 +129,12 @@ int ug_patch_open(const char *path, struct ug_patch **ret, struct ug_error *err)
 	buf = malloc((size_t)st.st_size + 1);
 	if (!buf)
 		return ug_err(err, -ENOMEM, "out of memory");
-	rc = read_all(fd, buf, (size_t)st.st_size, &size);
-	if (rc < 0) {
+	/* It may change or shrink meanwhile: what was read is what counts. */
+	size = ug_read_all(fd, buf, (size_t)st.st_size);
+	if (size < 0) {
 		free(buf);
-		errno = -rc;
+		errno = (int)-size;
 		return ug_err_errno(err, "cannot read %s", path);
 	}
-	return parse_take(buf, size, ret, err);
+	return parse_take(buf, (size_t)size, ret, err);
 }
