@@ -77,7 +77,7 @@ static void cut_path(char *flag)
 	memmove(value + 1, strrchr(value, '/') + 1, strlen(strrchr(value, '/')));
 }
 
-/* "-DDIR=\"/root/tree/src\"" -> "-DDIR=\"./src\"" */
+/* "-DDIR=\"TREE/src\"" -> "-DDIR=\"./src\"" */
 static void cut_tree(char *flag, const char *tree)
 {
 	size_t n = tree ? strlen(tree) : 0;
