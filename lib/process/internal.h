@@ -121,7 +121,6 @@ struct ug_stop {
 	UG_VEC(struct ug_tracee *) held;	/* the STOPPED threads, in the order they stopped */
 	UG_VEC(pid_t) skipped;			/* zombies and kernel workers */
 	size_t hint;				/* where ug_stop_find expects the next hit */
-	unsigned int rt_priority;		/* highest of the target */
 	uint64_t first_ns, pause_ns;		/* first interrupt; of a running thread */
 	uint64_t asleep_ns;			/* all that slept had stopped */
 	struct ug_watchdog watchdog;

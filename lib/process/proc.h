@@ -26,7 +26,7 @@ struct ug_proc {
 	int pagemap_fd;		/* /proc/PID/pagemap, -1 without permission */
 	int lock_fd;		/* -1: not locked */
 	int lock_dirfd;		/* directory of the lock file; valid with lock_fd */
-	unsigned int rt_priority;	/* highest of the threads when they were last listed; 0: none */
+	unsigned int rt_priority;	/* highest of the threads last listed, or seized since; 0: none */
 };
 
 /*

@@ -48,8 +48,8 @@ struct ug_tracee *ug_stop_add(struct ug_stop *s, const struct ug_task *task,
 	/* Attached by the kernel: no SEIZE of ours has told the reaper. */
 	if (state == UG_TRACEE_WAITING)
 		ug_tracer_added(task->tid);
-	if (task->rt_priority > s->rt_priority)
-		s->rt_priority = task->rt_priority;
+	if (task->rt_priority > s->p->rt_priority)
+		s->p->rt_priority = task->rt_priority;
 	return t;
 }
 

@@ -334,7 +334,7 @@ static int seize_until_stable(struct ug_stop *s, struct ug_error *err)
 
 	if (r < 0)
 		return r;
-	ug_tracer_hurry(s->rt_priority);
+	ug_tracer_hurry(s->p->rt_priority);
 	for (int i = 0; fresh && i < SEIZE_ROUNDS && !r && !is_complete(s); i++)
 		r = ug_stop_seize_new(s, WHOLE_OPTIONS, &fresh, err);
 	if (!r && !s->all.n)
@@ -472,10 +472,8 @@ static int seize_single(struct ug_stop *s, pid_t tid, struct ug_tracee **ret,
  */
 static void hurry_for(struct ug_stop *s)
 {
-	unsigned int prio = s->rt_priority > s->p->rt_priority ? s->rt_priority : s->p->rt_priority;
-
-	if (prio)
-		ug_tracer_hurry(prio);
+	if (s->p->rt_priority)
+		ug_tracer_hurry(s->p->rt_priority);
 }
 
 int ug_stop_thread(struct ug_stop *s, pid_t tid, struct ug_thread **ret, struct ug_error *err)
