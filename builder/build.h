@@ -210,6 +210,8 @@ struct ug_build_deb_opts {
 	const char *package;		/* a package, a source package, or an installed file; with
 					 * "=VERSION" one that need not be installed */
 	const char *cache;		/* for chroots; NULL: a directory of the system, or of the user */
+	const char *const *env;		/* NAME=VALUE of the build, before what is said there otherwise */
+	size_t nenv;
 	struct ug_build_tree_opts tree;	/* src NULL: the source is fetched; no targets: those of the
 					 * package; root, path, command: not used; wrapper: a
 					 * static program, run in the chroot */

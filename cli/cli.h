@@ -68,6 +68,8 @@ struct cli {
 	const char *database;		/* compile_commands.json */
 	bool lint;
 	const char *deb, *cache, *work;
+	const char **deb_env;
+	size_t ndeb_env;
 	int from, to;			/* stages of a build; 0: all */
 	const char **diffs, **ignore;
 	size_t ndiffs, nignore;

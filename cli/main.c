@@ -156,5 +156,6 @@ int main(int argc, char **argv)
 	free(cli.layout_ok);
 	free(cli.diffs);
 	free(cli.ignore);
+	free(cli.deb_env);
 	return code;
 }

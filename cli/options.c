@@ -195,6 +195,12 @@ static bool set_deb(struct cli *cli, const char *arg)
 	return *arg;
 }
 
+static bool set_deb_env(struct cli *cli, const char *arg)
+{
+	append(&cli->deb_env, &cli->ndeb_env, arg);
+	return strchr(arg, '=') > arg;
+}
+
 static bool set_cache(struct cli *cli, const char *arg)
 {
 	cli->cache = arg;
@@ -340,6 +346,9 @@ const struct option_def option_defs[] = {
 	{ "deb", 0, "PACKAGE", false, TAKES_BUILD,
 	  "build the Debian package's source in a chroot; PACKAGE[=VERSION], or an installed file",
 	  NULL, set_deb },
+	{ "deb-env", 0, "NAME=VALUE", false, TAKES_BUILD,
+	  "a variable of that build, as DEB_CFLAGS_APPEND=-fno-lto; may be repeated", NULL,
+	  set_deb_env },
 	{ "cache", 0, "DIR", false, TAKES_BUILD,
 	  "where chroots are kept (/var/cache/ugraft)", NULL, set_cache },
 	{ "work", 0, "DIR", false, TAKES_BUILD,

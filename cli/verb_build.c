@@ -326,6 +326,8 @@ static int check_tree(const struct cli *cli, struct ug_error *err)
 		return usage_error(err, "--compile-commands builds nothing: it goes without a build command");
 	if (cli->nargs && cli->deb)
 		return usage_error(err, "--deb builds as Debian does: no build command");
+	if (cli->ndeb_env && !cli->deb)
+		return usage_error(err, "--deb-env is for the build of --deb");
 	if (cli->from > UG_STAGE_COPY && !cli->work)
 		return usage_error(err, "--from goes on in the directory named with --work");
 	return 0;
@@ -358,7 +360,7 @@ static int build_with(struct cli *cli, const struct ug_build_tree_opts *opts)
 
 	if (cli->deb)
 		rc = ug_build_deb(&(struct ug_build_deb_opts){ .package = cli->deb, .cache = cli->cache,
-				  .tree = *opts }, &report, &err);
+				  .env = cli->deb_env, .nenv = cli->ndeb_env, .tree = *opts }, &report, &err);
 	else
 		rc = ug_build_tree(opts, &report, &err);
 	return show_patch(cli, opts->output, &report, rc, &err);

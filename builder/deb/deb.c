@@ -146,7 +146,7 @@ static int get_root(struct deb *d)
 		return 0;
 	return ug_deb_make_root(&(struct ug_deb_root){
 		.root = d->root, .cache = d->cache, .source = d->source, .path = d->path, .log = d->log,
-		.name = d->package.source }, d->err);
+		.name = d->package.source, .env = d->opts->env, .nenv = d->opts->nenv }, d->err);
 }
 
 static size_t processors(void)
@@ -156,23 +156,35 @@ static size_t processors(void)
 	return sched_getaffinity(0, sizeof(set), &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
 }
 
-/* The package's own build of what depends on the architecture; archives need no compression. */
-static int build(struct deb *d)
+/*
+ * The package's own build of what depends on the architecture; archives need no compression. Of two
+ * values of a variable env takes the last.
+ */
+static bool make_command(const struct deb *d, ug_string_vec *v)
 {
-	char options[64], work[PATH_MAX];
-	const char *argv[] = { "env", options, UG_DEB_PROFILES, "DPKG_DEB_COMPRESSOR_TYPE=none",
-			       "dpkg-buildpackage", "-B", "-uc", "-us", NULL };
+	bool ok = ug_strings_add(v, "env") &&
+		  ug_strings_add(v, "DEB_BUILD_OPTIONS=nocheck parallel=%zu", processors()) &&
+		  ug_strings_add(v, UG_DEB_PROFILES) && ug_strings_add(v, "DPKG_DEB_COMPRESSOR_TYPE=none");
+
+	for (size_t i = 0; i < d->opts->nenv && ok; i++)
+		ok = ug_strings_add(v, "%s", d->opts->env[i]);
+	return ok && ug_strings_add(v, "dpkg-buildpackage") && ug_strings_add(v, "-B") &&
+	       ug_strings_add(v, "-uc") && ug_strings_add(v, "-us") && ug_vec_add(v);
+}
+
+static int build_with(struct deb *d, const char *const *command)
+{
+	char work[PATH_MAX];
 	struct ug_build_tree_opts o = d->opts->tree;
 	int rc;
 
-	snprintf(options, sizeof(options), "DEB_BUILD_OPTIONS=nocheck parallel=%zu", processors());
 	snprintf(work, sizeof(work), "%s/build", d->work);
 	o.pick_target = !o.ntargets;
 	o.targets = target_list(d, &o.ntargets);
 	o.src = d->source;
 	o.root = d->root;
 	o.path = d->path;
-	o.command = argv;
+	o.command = command;
 	o.work = work;
 	rc = ug_build_tree(&o, d->report, d->err);
 	if (rc == -UG_E_COMPILE)
@@ -180,6 +192,16 @@ static int build(struct deb *d)
 	if (ug_note(d, "%s %s, at %s; prepared in %.1f s", d->package.source, d->package.version, d->path,
 		 d->seconds) < 0)
 		return -ENOMEM;
+	return rc;
+}
+
+static int build(struct deb *d)
+{
+	ug_string_vec command = { 0 };
+	int rc;
+
+	rc = make_command(d, &command) ? build_with(d, (const char *const *)command.v) : no_memory(d);
+	ug_strings_free(&command);
 	return rc;
 }
 

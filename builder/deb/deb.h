@@ -69,6 +69,8 @@ int ug_deb_fetch(const struct ug_deb_package *p, const char *work, const char *d
 struct ug_deb_root {
 	const char *root, *cache, *source, *path, *log;
 	const char *name;		/* of the source package, for the cache */
+	const char *const *env;		/* NAME=VALUE of the build: a profile may need other packages */
+	size_t nenv;
 };
 int ug_deb_make_root(const struct ug_deb_root *r, struct ug_error *err) ug_must_check;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The chroot, from two archives in the cache: the base system, and that with the build dependencies
- * of one source package (by the content of its debian/control). What is in the cache is as old as
+ * of one source package (by the content of its debian/control, and the profiles). What is in the cache is as old as
  * the cache: remove it to build with what is newest.
  */
 #include <errno.h>
@@ -104,9 +104,21 @@ static int forbid_services(const struct ug_deb_root *r, struct ug_error *err)
 	return 0;
 }
 
+/* The one variable of the build that says what it needs. */
+static const char *profiles(const struct ug_deb_root *r)
+{
+	const char *last = UG_DEB_PROFILES;
+
+	for (size_t i = 0; i < r->nenv; i++) {
+		if (!strncmp(r->env[i], UG_DEB_PROFILES, strcspn(UG_DEB_PROFILES, "=") + 1))
+			last = r->env[i];
+	}
+	return last;
+}
+
 static int in_root(const struct ug_deb_root *r, const char *const *argv, struct ug_error *err)
 {
-	static const char *const env[] = { "DEBIAN_FRONTEND=noninteractive", UG_DEB_PROFILES, NULL };
+	const char *env[] = { "DEBIAN_FRONTEND=noninteractive", profiles(r), NULL };
 	struct ug_sandbox box = { .tree = (char *)(uintptr_t)r->source,
 				  .path = (char *)(uintptr_t)r->path,
 				  .root = (char *)(uintptr_t)r->root, .mounted = true };
@@ -142,8 +154,15 @@ static int install(const struct ug_deb_root *r, struct ug_error *err)
 	return rc < 0 ? rc : in_root(r, clean, err);
 }
 
-/* FNV-1a of what names the build dependencies. */
-static int hash_control(const struct ug_deb_root *r, uint64_t *ret, struct ug_error *err)
+static uint64_t fnv1a(uint64_t hash, const char *data, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ (uint8_t)data[i]) * 0x100000001b3;
+	return hash;
+}
+
+/* Of what names the build dependencies: debian/control, and profiles that are not ours. */
+static int hash_needs(const struct ug_deb_root *r, uint64_t *ret, struct ug_error *err)
 {
 	ug_autofree char *text = NULL;
 	char path[PATH_MAX];
@@ -153,9 +172,9 @@ static int hash_control(const struct ug_deb_root *r, uint64_t *ret, struct ug_er
 	text = ug_load_text(path, &n);
 	if (!text)
 		return ug_err_errno(err, "cannot read %s: is this a Debian source package?", path);
-	*ret = 0xcbf29ce484222325;
-	for (size_t i = 0; i < n; i++)
-		*ret = (*ret ^ (uint8_t)text[i]) * 0x100000001b3;
+	*ret = fnv1a(0xcbf29ce484222325, text, n);
+	if (strcmp(profiles(r), UG_DEB_PROFILES) != 0)
+		*ret = fnv1a(*ret, profiles(r), strlen(profiles(r)));
 	return 0;
 }
 
@@ -166,7 +185,7 @@ int ug_deb_make_root(const struct ug_deb_root *r, struct ug_error *err)
 	int rc;
 
 	codename(release, sizeof(release));
-	rc = hash_control(r, &hash, err);
+	rc = hash_needs(r, &hash, err);
 	if (rc < 0)
 		return rc;
 	snprintf(base, sizeof(base), "%s/base-%s.tar", r->cache, release);

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Where the source of a package comes from: two archives on loopback list one version, and have lost
-# some of its files. The build ends after that, in a base system that is no archive. TAP on stdout.
+# some of its files. The build ends after that, in a base system that is no archive. And what a build is
+# told, in a chroot with nothing in it. TAP on stdout.
 #
 #	test_source.sh UGRAFT
 
@@ -141,5 +142,62 @@ with
 point "the other has no lists: from the one" fetched
 with one/$orig
 point "the one has lost a file: the other may have it" says 1 "apt-get cannot fetch the source of thing 1-1: E: "
+
+# ---- what it is built with ----
+
+# A chroot in which dpkg-buildpackage says what is set, and apt has nothing to do.
+mkdir -p root/usr/bin root/usr/sbin root/proc root/tmp
+cp /usr/bin/env /usr/bin/sh /usr/bin/true root/usr/bin
+for library in $(ldd /usr/bin/env /usr/bin/sh /usr/bin/true | grep -o '/[^ ]*' | grep -v ':$' | sort -u); do
+	mkdir -p "root$(dirname "$library")"
+	cp -L "$library" "root$library"
+done
+printf '#!/usr/bin/sh\nexec env\n' >root/usr/bin/dpkg-buildpackage
+chmod +x root/usr/bin/dpkg-buildpackage
+
+# kept PROFILES: the chroot is in the cache, for these profiles ("": those of ugraft).
+kept()
+{
+	tar -cf "cache/deps-$(. /etc/os-release && echo "$VERSION_CODENAME")-thing-$(python3 - "$1" <<'PYTHON'
+import sys
+n = 0xcbf29ce484222325
+for byte in open("thing-1/debian/control", "rb").read() + sys.argv[1].encode():
+	n = (n ^ byte) * 0x100000001b3 % (1 << 64)
+print(f"{n:016x}")
+PYTHON
+)".tar -C root .
+}
+
+# sets OPTION...: in the build all these lines are there.
+built_with()
+{
+	rm -rf work
+	"$ugraft" build --deb thing=1-1 --to 2 --work work --cache cache "$@" >out 2>err
+	status=$?
+	cat work/build/build.log >>out 2>>err
+}
+sets()
+{
+	local line
+	for line in "$@"; do
+		grep -qxF -- "$line" out || return
+	done
+}
+
+kept ""
+built_with
+point "no tests, no installer" sets "DEB_BUILD_OPTIONS=nocheck parallel=$(nproc)" "DEB_BUILD_PROFILES=nocheck noudeb"
+built_with --deb-env DEB_CFLAGS_APPEND=-fno-lto --deb-env "DEB_BUILD_OPTIONS=nocheck nodoc"
+point "variables are set, and go before ugraft's" sets DEB_CFLAGS_APPEND=-fno-lto "DEB_BUILD_OPTIONS=nocheck nodoc"
+built_with --deb-env "DEB_BUILD_PROFILES=nodoc"
+point "other profiles, another chroot" says 1 "the archive cannot be unpacked"
+kept "DEB_BUILD_PROFILES=nodoc"
+built_with --deb-env "DEB_BUILD_PROFILES=nodoc"
+point "which is kept, too" sets "DEB_BUILD_PROFILES=nodoc"
+built_with --deb-env =x
+point "a variable has a name" says 2 "deb-env"
+"$ugraft" build --src thing-1 --to 2 --deb-env A=b -- true >out 2>err
+status=$?
+point "without --deb there is no such build" says 2 "--deb-env is for the build of --deb"
 
 echo "1..$n"
