@@ -186,7 +186,7 @@ sets()
 
 kept ""
 built_with
-point "no tests, no installer" sets "DEB_BUILD_OPTIONS=nocheck parallel=$(nproc)" "DEB_BUILD_PROFILES=nocheck noudeb"
+point "no tests, no installer" sets "DEB_BUILD_OPTIONS=nocheck parallel=$(nproc)" "DEB_BUILD_PROFILES=noudeb"
 built_with --deb-env DEB_CFLAGS_APPEND=-fno-lto --deb-env "DEB_BUILD_OPTIONS=nocheck nodoc"
 point "variables are set, and go before ugraft's" sets DEB_CFLAGS_APPEND=-fno-lto "DEB_BUILD_OPTIONS=nocheck nodoc"
 built_with --deb-env "DEB_BUILD_PROFILES=nodoc"

@@ -30,7 +30,7 @@ if [ -n "$root" ]; then
 	mount --rbind /proc "$root/proc"
 	set -- chroot "$root" env -i HOME=/nonexistent LC_ALL=C.UTF-8 \\
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
-		DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" DEB_BUILD_PROFILES="nocheck noudeb" sh -c 'cd "$0" && exec "$@"' "$path" "$@"
+		DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" DEB_BUILD_PROFILES=noudeb sh -c 'cd "$0" && exec "$@"' "$path" "$@"
 else
 	cd "$path"
 fi
