@@ -4,8 +4,9 @@
 Of each package one more copy of its built tree is kept, NAME.twin. The files of a fix are changed
 there, and the package's own build is run again where the first one ran: in the same chroot, at the
 same path. Its configuration stays, since it depends on none of them; make compiles what does, and
-links. "rebuild" of an entry is a command that does this, for packages whose rules configure by hand and
-then compile the whole. Where nothing of this gives another program, or all gives other code, it is
+links; where that makes no program the package compiles when it installs, and is made to its end. "rebuild"
+of an entry is a command that does this, for packages whose rules configure by hand and then compile the
+whole. Where nothing of this gives another program, or all gives other code, it is
 built anew, from the configuration on. Afterwards the files are as they were.
 
 Line numbers are in the code of some functions, and a patch keeps the old ones. A function that
@@ -108,17 +109,15 @@ class Twin:
         return run(["unshare", "--mount", "sh", "-c", ENTER, "sh", root, self.tree, p.build_path(),
                     os.path.join(self.base, "log"), *command]).returncode == 0
 
-    def build(self, full):
+    def build(self, full, target):
+        """The target of its rules; full: configure, and compile all."""
         quick = self.package.command or not full and self.package.entry.get("rebuild")
         if quick:
             return self.enter(*quick)
-        for pattern in STAMPS:
-            for path in glob.glob(os.path.join(glob.escape(self.tree), "debian", pattern)):
-                os.unlink(path)
         if full:
-            return self.enter("dpkg-buildpackage", "-T", "clean") and self.enter("dpkg-buildpackage", "-T", "build-arch")
+            return self.enter("dpkg-buildpackage", "-T", target)
         return self.enter("sh", "-c", 'PATH="$0:$PATH" exec "$@"', os.path.join(self.package.build_path(), ".configured"),
-                          "dpkg-buildpackage", "-T", "build-arch")
+                          "dpkg-buildpackage", "-T", target)
 
     def make_fixed(self, diff, names):
         shutil.rmtree(self.fixed, ignore_errors=True)
@@ -151,13 +150,17 @@ class Twin:
         for name in linked:
             if os.path.exists(os.path.join(self.tree, name)):
                 os.unlink(os.path.join(self.tree, name))
+        for pattern in STAMPS:
+            for path in glob.glob(os.path.join(glob.escape(self.tree), "debian", pattern)):
+                os.unlink(path)
         self.change(names, neutral)
-        if not self.build(full):
-            return None
-        for name in linked:
-            path = os.path.join(self.tree, name)
-            if os.path.exists(path) and not filecmp.cmp(path, os.path.join(self.plain, name), shallow=False):
-                return path
+        for target in ["clean"] * full + ["build-arch", "binary-arch"]:
+            if not self.build(full, target):
+                return None
+            for name in linked:
+                path = os.path.join(self.tree, name)
+                if os.path.exists(path) and not filecmp.cmp(path, os.path.join(self.plain, name), shallow=False):
+                    return path
         return None
 
     def attempts(self, patch, names, linked):
