@@ -349,9 +349,9 @@ static bool is_far_jump(const struct ug_checkset *cs, const struct ug_target *t,
 	       b[0] == 0xff && b[1] == 0x25;
 }
 
-/* The instruction of the original that a displaced one stands for. */
-static ug_raddr_t displaced_origin(const struct ug_target *t, const struct ug_item *item,
-				   ug_raddr_t pc)
+/* How to unwind from a displaced instruction. */
+static void displaced_frame(const struct ug_target *t, const struct ug_item *item, ug_raddr_t pc,
+			    struct ug_own_frame *ret)
 {
 	const struct ug_reg_site *s = &ug_seg_sites(&t->reg.segs[item->seg])[item->index];
 	struct ug_site_plan plan = { .func = s->func, .at = s->at, .len = s->len,
@@ -359,8 +359,16 @@ static ug_raddr_t displaced_origin(const struct ug_target *t, const struct ug_it
 	size_t off;
 
 	memcpy(plan.orig, s->orig, sizeof(plan.orig));
-	return ug_text_displaced_origin(&plan, s->displaced, pc - s->displaced, &off) ?
-	       s->at + off : 0;
+	switch (ug_text_displaced_origin(&plan, s->displaced, pc - s->displaced, &off)) {
+	case UG_DISPLACED_INSN:
+		ret->same_as = s->at + off;
+		break;
+	case UG_DISPLACED_CALLEE:
+		ret->cfa_offset = 8;
+		break;
+	case UG_DISPLACED_NOWHERE:
+		break;
+	}
 }
 
 /* None of this makes calls: a thread is in it by its PC or not at all. */
@@ -375,7 +383,7 @@ static bool own_code(void *ctx, ug_raddr_t pc, bool exact, struct ug_own_frame *
 	if (item->kind == UG_ITEM_GATE)
 		ret->cfa_offset = ug_gate_cfa_offset((unsigned int)(pc - item->entry));
 	else if (item->kind == UG_ITEM_DISPLACED)
-		ret->same_as = displaced_origin(cs->target, item, pc);
+		displaced_frame(cs->target, item, pc, ret);
 	else if (is_far_jump(cs, cs->target, item, pc))
 		ret->cfa_offset = 8;
 	return ret->cfa_offset || ret->same_as;

@@ -5,12 +5,15 @@
  *	RIP-relative operand	its disp32 is adjusted
  *	jcc, jmp		get the rel32 form
  *	jrcxz, loop		have none:  jrcxz 1f; jmp 2f; 1: jmp rel32 target; 2:
+ *	call, the last one	push the original return address; jmp to the callee
  *	anything else		copied
  *
- * All else of an instruction keeps its encoding, byte for byte. Calls and system calls are
- * never displaced (a thread below one would return into the copy, which has no CFI, and the
- * planner refuses them). A branch to the entry itself is not rewritten to stay inside the
- * copy: it goes through the redirected entry, as any call of the function would.
+ * All else of an instruction keeps its encoding, byte for byte. The callee of a displaced call
+ * returns behind the overwritten bytes of the original, never into the copy, which has neither
+ * CFI nor landing pads; that the return is not predicted is all it costs. A system call is never
+ * displaced: a thread that sleeps in one would be in the copy. A branch to the entry itself is
+ * not rewritten to stay inside the copy: it goes through the redirected entry, as any call of
+ * the function would.
  */
 #include "text/insn.h"
 #include "text/text.h"
@@ -21,6 +24,7 @@
 
 struct piece {			/* where an instruction start of the copy comes from */
 	uint8_t new_off, old_off;
+	enum ug_displaced_kind kind;
 };
 
 struct copy {
@@ -39,27 +43,43 @@ static int no_displacing(const struct ug_insn *insn, const char *why, struct ug_
 	return -UG_E_ENTRY;
 }
 
-static bool put(struct copy *c, const void *bytes, size_t n, size_t old_off)
+static bool put_as(struct copy *c, const void *bytes, size_t n, size_t old_off,
+		   enum ug_displaced_kind kind)
 {
 	if (c->len + n > UG_DISPLACED_MAX || c->npieces == PIECES_MAX)
 		return false;
-	c->pieces[c->npieces].new_off = (uint8_t)c->len;
-	c->pieces[c->npieces++].old_off = (uint8_t)old_off;
+	c->pieces[c->npieces++] = (struct piece){
+		.new_off = (uint8_t)c->len, .old_off = (uint8_t)old_off, .kind = kind,
+	};
 	memcpy(c->buf + c->len, bytes, n);
 	c->len += n;
 	return true;
 }
 
-static int put_jump(struct copy *c, ug_raddr_t target, size_t old_off, struct ug_error *err)
+static bool put(struct copy *c, const void *bytes, size_t n, size_t old_off)
+{
+	return put_as(c, bytes, n, old_off, UG_DISPLACED_INSN);
+}
+
+static int too_long(struct ug_error *err)
+{
+	return ug_err(err, -UG_E_ENTRY, "the displaced code is too long");
+}
+
+static int put_jump_as(struct copy *c, ug_raddr_t target, size_t old_off,
+		       enum ug_displaced_kind kind, struct ug_error *err)
 {
 	uint8_t jump[5];
 	int ret = ug_text_jump5(c->dest + c->len, target, jump, err);
 
 	if (ret < 0)
 		return ret;
-	if (!put(c, jump, sizeof(jump), old_off))
-		return ug_err(err, -UG_E_ENTRY, "the displaced code is too long");
-	return 0;
+	return put_as(c, jump, sizeof(jump), old_off, kind) ? 0 : too_long(err);
+}
+
+static int put_jump(struct copy *c, ug_raddr_t target, size_t old_off, struct ug_error *err)
+{
+	return put_jump_as(c, target, old_off, UG_DISPLACED_INSN, err);
 }
 
 static int put_jcc(struct copy *c, const struct ug_insn *insn, size_t old_off,
@@ -74,9 +94,7 @@ static int put_jcc(struct copy *c, const struct ug_insn *insn, size_t old_off,
 		return ug_err(err, -UG_E_NO_ROOM, "0x%llx is out of reach of displaced code",
 			      (unsigned long long)insn->target);
 	memcpy(jcc + 2, &rel, 4);
-	if (!put(c, jcc, sizeof(jcc), old_off))
-		return ug_err(err, -UG_E_ENTRY, "the displaced code is too long");
-	return 0;
+	return put(c, jcc, sizeof(jcc), old_off) ? 0 : too_long(err);
 }
 
 static int put_loop(struct copy *c, const uint8_t *bytes, const struct ug_insn *insn,
@@ -88,31 +106,88 @@ static int put_loop(struct copy *c, const uint8_t *bytes, const struct ug_insn *
 	memcpy(loop, bytes, insn->len);
 	loop[insn->len - 1] = sizeof(over);
 	if (!put(c, loop, insn->len, old_off) || !put(c, over, sizeof(over), old_off + insn->len))
-		return ug_err(err, -UG_E_ENTRY, "the displaced code is too long");
+		return too_long(err);
 	return put_jump(c, insn->target, old_off, err);
+}
+
+/* Make the RIP-relative operand of a copied instruction point where it did. */
+static int adjust_rip(struct copy *c, uint8_t *copy, const struct ug_insn *insn,
+		      struct ug_error *err)
+{
+	int64_t dist = (int64_t)(insn->rip_target - (c->dest + c->len + insn->len));
+	int32_t rel = (int32_t)dist;
+
+	if (insn->rip_disp + 4 > insn->len || insn->z.raw.disp.size != 32)
+		return no_displacing(insn, "its operand is not understood", err);
+	if (dist != rel)
+		return ug_err(err, -UG_E_NO_ROOM, "0x%llx is out of reach of displaced code",
+			      (unsigned long long)insn->rip_target);
+	memcpy(copy + insn->rip_disp, &rel, 4);
+	return 0;
 }
 
 static int put_plain(struct copy *c, const uint8_t *bytes, const struct ug_insn *insn,
 		     size_t old_off, struct ug_error *err)
 {
 	uint8_t copy[UG_INSN_MAX];
+	int ret = 0;
 
 	memcpy(copy, bytes, insn->len);
-	if (insn->rip_disp) {
-		int64_t dist = (int64_t)(insn->rip_target - (c->dest + c->len + insn->len));
-		int32_t rel = (int32_t)dist;
+	if (insn->rip_disp)
+		ret = adjust_rip(c, copy, insn, err);
+	if (ret < 0)
+		return ret;
+	return put(c, copy, insn->len, old_off) ? 0 : too_long(err);
+}
 
-		if (insn->rip_disp + 4 > insn->len || insn->z.raw.disp.size != 32)
-			return no_displacing(insn, "its operand is not understood", err);
-		if (dist != rel)
-			return ug_err(err, -UG_E_NO_ROOM,
-				      "0x%llx is out of reach of displaced code",
-				      (unsigned long long)insn->rip_target);
-		memcpy(copy + insn->rip_disp, &rel, 4);
-	}
-	if (!put(c, copy, insn->len, old_off))
-		return ug_err(err, -UG_E_ENTRY, "the displaced code is too long");
-	return 0;
+/* call is ff /2 and jmp ff /4, with the same operands (Intel SDM, vol. 2). */
+#define MODRM_REG_MASK 0x38
+#define MODRM_REG_JMP (4 << 3)
+
+static int put_jump_through(struct copy *c, const uint8_t *bytes, const struct ug_insn *insn,
+			    size_t old_off, struct ug_error *err)
+{
+	uint8_t copy[UG_INSN_MAX], *modrm = copy + insn->z.raw.modrm.offset;
+	int ret = 0;
+
+	memcpy(copy, bytes, insn->len);
+	*modrm = (uint8_t)((*modrm & ~MODRM_REG_MASK) | MODRM_REG_JMP);
+	if (insn->rip_disp)
+		ret = adjust_rip(c, copy, insn, err);
+	if (ret < 0)
+		return ret;
+	return put_as(c, copy, insn->len, old_off, UG_DISPLACED_CALLEE) ? 0 : too_long(err);
+}
+
+/*
+ *	push	1f(%rip)
+ *	jmp	callee
+ * 1:	.quad	where the call would have returned to
+ *
+ * One instruction pushes the whole address: before it a thread stands at the call, behind it at
+ * the entry of the callee, with nothing in between that could not be unwound.
+ */
+static int put_call(struct copy *c, const uint8_t *bytes, const struct ug_insn *insn,
+		    size_t old_off, struct ug_error *err)
+{
+	const ug_raddr_t back = insn->addr + insn->len;
+	uint8_t push[6] = { 0xff, 0x35 };
+	bool direct = insn->kind == UG_INSN_CALL;
+	uint32_t over = direct ? 5 : insn->len;
+	int ret;
+
+	if (!ug_insn_call_displaceable(insn))
+		return no_displacing(insn, "it is a call that works there only", err);
+	memcpy(push + 2, &over, sizeof(over));
+	if (!put(c, push, sizeof(push), old_off))
+		return too_long(err);
+	if (direct)
+		ret = put_jump_as(c, insn->target, old_off, UG_DISPLACED_CALLEE, err);
+	else
+		ret = put_jump_through(c, bytes, insn, old_off, err);
+	if (ret < 0)
+		return ret;
+	return put_as(c, &back, sizeof(back), old_off, UG_DISPLACED_NOWHERE) ? 0 : too_long(err);
 }
 
 /* eip-relative (67 prefix): no compiler makes it; its address depends on the place modulo 2^32. */
@@ -149,7 +224,7 @@ static int displace_one(struct copy *c, const uint8_t *bytes, const struct ug_in
 		return put_loop(c, bytes, insn, old_off, err);
 	case UG_INSN_CALL:
 	case UG_INSN_CALL_IND:
-		return no_displacing(insn, "it is a call", err);
+		return put_call(c, bytes, insn, old_off, err);
 	case UG_INSN_SYSCALL:
 		return no_displacing(insn, "it is a system call", err);
 	default:
@@ -174,6 +249,9 @@ static int displace(const struct ug_site_plan *plan, struct copy *c, struct ug_e
 		/* What follows in the overwritten bytes is padding. */
 		if (ug_insn_ends_flow(&insn))
 			return 0;
+		if (ug_insn_calls(&insn))
+			return off + insn.len >= plan->len ? 0 :
+			       no_displacing(&insn, "its callee would return into the jump", err);
 	}
 	return put_jump(c, plan->at + plan->moved, plan->moved, err);
 }
@@ -190,19 +268,19 @@ int ug_text_displace(const struct ug_site_plan *plan, ug_raddr_t dest, uint8_t *
 	return 0;
 }
 
-bool ug_text_displaced_origin(const struct ug_site_plan *plan, ug_raddr_t dest, size_t off,
-			      size_t *ret_off)
+enum ug_displaced_kind ug_text_displaced_origin(const struct ug_site_plan *plan, ug_raddr_t dest,
+						size_t off, size_t *ret_off)
 {
 	uint8_t buf[UG_DISPLACED_MAX];
 	struct copy c = { .dest = dest, .buf = buf };
 
 	if (displace(plan, &c, NULL) < 0)
-		return false;
+		return UG_DISPLACED_NOWHERE;
 	for (size_t i = 0; i < c.npieces; i++) {
 		if (c.pieces[i].new_off == off) {
 			*ret_off = c.pieces[i].old_off;
-			return true;
+			return c.pieces[i].kind;
 		}
 	}
-	return false;
+	return UG_DISPLACED_NOWHERE;
 }

@@ -116,3 +116,23 @@ bool ug_insn_ends_flow(const struct ug_insn *insn)
 		return false;
 	}
 }
+
+/* Intel SDM, vol. 2, CALL: e8, ff /2; far ones are ff /3. */
+bool ug_insn_call_displaceable(const struct ug_insn *insn)
+{
+	if (insn->z.attributes & ZYDIS_ATTRIB_HAS_OPERANDSIZE)
+		return false;
+	if (insn->kind == UG_INSN_CALL)
+		return true;
+	if (insn->kind != UG_INSN_CALL_IND || insn->z.raw.modrm.reg != 2)
+		return false;
+	for (int i = 0; i < insn->z.operand_count_visible; i++) {
+		const ZydisDecodedOperand *op = &insn->ops[i];
+
+		if (op->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+		    (op->mem.base == ZYDIS_REGISTER_RSP || op->mem.base == ZYDIS_REGISTER_ESP ||
+		     op->mem.base == ZYDIS_REGISTER_EIP))
+			return false;
+	}
+	return true;
+}

@@ -44,6 +44,17 @@ bool ug_insn_decode(const uint8_t *bytes, size_t size, ug_raddr_t addr, struct u
 /* Does control never reach the next instruction by itself? */
 bool ug_insn_ends_flow(const struct ug_insn *insn);
 
+static inline bool ug_insn_calls(const struct ug_insn *insn)
+{
+	return insn->kind == UG_INSN_CALL || insn->kind == UG_INSN_CALL_IND;
+}
+
+/*
+ * Can a jump take the place of this call, once the return address is pushed? Not of a far one,
+ * and not of one through memory at rsp, which the push moves.
+ */
+bool ug_insn_call_displaceable(const struct ug_insn *insn);
+
 /* Has it a direct target that is reached by a jump (not by a call)? */
 static inline bool ug_insn_jumps(const struct ug_insn *insn)
 {

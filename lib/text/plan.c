@@ -3,8 +3,8 @@
  * Where and how the entry of a function is redirected, or why it cannot be.
  *
  * The overwritten bytes [at, at + len) must be whole instructions (with what follows up to
- * at + moved) without call or system call; nothing may branch into their middle, no function
- * may start there, they must not cross a page. Behind a return or jump they may be padding
+ * at + moved) without system call, and with none but the last one a call; nothing may branch into
+ * their middle, no function may start there, they must not cross a page. Behind a return or jump they may be padding
  * that belongs to nobody. If five bytes are not to be had, two are tried, with the long jump
  * in padding nearby.
  */
@@ -193,8 +193,12 @@ static bool measure(const struct ug_text *text, const struct ug_site_plan *plan,
 			return refuse(why, -UG_E_TOO_SHORT, at + off, "the function ends in them");
 		if (!ug_text_decode(text, at + off, &insn))
 			return refuse(why, -UG_E_ENTRY, at + off, "one cannot be decoded");
-		if (insn.kind == UG_INSN_CALL || insn.kind == UG_INSN_CALL_IND)
-			return refuse(why, -UG_E_ENTRY, at + off, "there is a call in them");
+		if (ug_insn_calls(&insn) && off + insn.len < len)
+			return refuse(why, -UG_E_ENTRY, at + off,
+				      "a call in them returns into the middle of them");
+		if (ug_insn_calls(&insn) && !ug_insn_call_displaceable(&insn))
+			return refuse(why, -UG_E_ENTRY, at + off,
+				      "there is a call in them that works there only");
 		if (insn.kind == UG_INSN_SYSCALL || insn.kind == UG_INSN_XBEGIN)
 			return refuse(why, -UG_E_ENTRY, at + off,
 				      "there is a system call in them");

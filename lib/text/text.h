@@ -11,7 +11,7 @@
  *	at+len:	rest of the last instruction, then the rest of the function
  *
  * The *displaced original* is the instructions of [at, at + moved) encoded anew for their
- * new place, then a jump to at + moved.
+ * new place, then a jump to at + moved. A call can be the last of them.
  *
  * Everything here is pure: it works on an object's file image (ug_object), before any stop,
  * and never touches the target. See docs/redirect.md.
@@ -64,8 +64,8 @@ enum {
 
 /*
  * Plan the redirect of the function at `func` (size 0: from symbol and FDE). Refusals, each
- * with where and why in *err: -UG_E_TOO_SHORT, -UG_E_ENTRY (call or system call in the bytes,
- * a branch into them, page crossing, undecodable, displacement impossible), -UG_E_PARTS,
+ * with where and why in *err: -UG_E_TOO_SHORT, -UG_E_ENTRY (system call in the bytes, or a call
+ * that is not the last of them, a branch into them, page crossing, undecodable, displacement impossible), -UG_E_PARTS,
  * -UG_E_ALIASED, -UG_E_CLONE (by name), -UG_E_NO_SYMBOL (no function starts there: neither a
  * symbol nor an FDE).
  */
@@ -87,10 +87,16 @@ void ug_site_plan_free(struct ug_site_plan *plan);
 int ug_text_displace(const struct ug_site_plan *plan, ug_raddr_t dest, uint8_t *buf, size_t *ret_len,
 		     struct ug_error *err) ug_must_check;
 
-/* For a PC inside displaced code (offset from its start): the offset from `at` of the
- * original instruction it stands for; false when the offset is no instruction start. */
-bool ug_text_displaced_origin(const struct ug_site_plan *plan, ug_raddr_t dest, size_t off,
-			      size_t *ret_off);
+enum ug_displaced_kind {
+	UG_DISPLACED_NOWHERE,	/* no instruction begins there */
+	UG_DISPLACED_INSN,	/* an instruction of the original */
+	UG_DISPLACED_CALLEE,	/* behind a displaced call: all is as at the entry of its callee */
+};
+
+/* What a PC inside displaced code (offset from its start) stands for; *ret_off: the offset from
+ * `at` of the original instruction, or of the call. */
+enum ug_displaced_kind ug_text_displaced_origin(const struct ug_site_plan *plan, ug_raddr_t dest,
+						size_t off, size_t *ret_off);
 
 /* A jmp rel32 at `at` to `dest`: 5 bytes; -UG_E_NO_ROOM when out of reach. */
 int ug_text_jump5(ug_raddr_t at, ug_raddr_t dest, uint8_t buf[5], struct ug_error *err) ug_must_check;

@@ -13,8 +13,7 @@ rebuilt with the fix (rebuild.py). An entry with "installed" is the program of t
 package, with a small change of debs/ in place of a fix. A "diff" that is "reversed" is in the source
 as it comes, and is taken out before it is built. Some fixes are refused, or change nothing in that
 program: the table says so. What a fix says of "target", "as" and "program" goes before what its entry
-says; "with" names more files of the build that lie beside the program; "not_loaded" is
-the code with which `load` refuses the patch.
+says; "with" names more files of the build that lie beside the program.
 
 --prepare only fetches and builds, --fresh builds again, --table prints what earlier runs have kept.
 Sources, builds and results.json are in $UG_REAL_CACHE (/var/tmp/ugraft-real). TAP on stdout. --deb
@@ -180,18 +179,8 @@ class Drive:
         done = run([self.ugraft, *args])
         point(done.returncode == 0, f"{self.name}: {what}", done.stdout + done.stderr)
 
-    def not_loaded(self, daemon, pids):
-        """`load` says no, and nothing has changed."""
-        done, wanted = run([self.ugraft, "load", "--json", self.patch, *pids]), self.fix["not_loaded"]
-        codes = {r.get("error", {}).get("code") for r in json.loads(done.stdout)["results"]}
-        point(codes == {wanted}, f"{self.name}: is not loaded: {wanted}", done.stdout)
-        self.ask(daemon, "before", "as before")
-
     def under_load(self, daemon):
         pids = [str(p) for p in daemon.pids()]
-        if "not_loaded" in self.fix:
-            self.not_loaded(daemon, pids)
-            return
         self.call("loads under requests", "load", self.patch, *pids)
         self.ask(daemon, "after", "fixed")
         self.call("memory is as it should be", "verify", *pids)

@@ -7,6 +7,7 @@
  *  - Exceptions and backtraces from below either.
  *  - A backtrace at each instruction of a call, by a signal handler: it comes to an end at those
  *    of gates and displaced code (docs/unwinding.md), and nowhere else.
+ *  - The same of a function that begins with a call (argument displaced-call).
  *  - A thread that is interrupted in displaced code is seen to be there, from outside: the code
  *    stays until it has left, whatever is done meanwhile.
  */
@@ -27,6 +28,7 @@
 
 static struct scenario_victim victim;
 static struct victim_state before;
+static const char *program = "displaced";
 static const char *patch;
 static struct ug_error err;
 
@@ -103,8 +105,11 @@ static void assert_clean(void)
 
 static int set_up(void **state)
 {
-	const char *argv[] = { scenario_bin("tests/victims/displaced"), NULL };
-	char why[512];
+	char path[64], why[512];
+	const char *argv[] = { NULL, NULL };
+
+	snprintf(path, sizeof(path), "tests/victims/%s", program);
+	argv[0] = scenario_bin(path);
 
 	if (access(argv[0], X_OK) < 0) {
 		print_message("# SKIPPED: it has not been built: no g++\n");
@@ -198,13 +203,16 @@ static void test_halted_in_displaced_code(void **state)
 		halt_inside(back);
 }
 
-int main(void)
+/* displaced [NAME OF THE VICTIM] */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unwinds),
 		cmocka_unit_test(test_halted_in_displaced_code),
 	};
 
+	if (argc > 1)
+		program = argv[1];
 	tap_correct_skips();
 	alarm(110);	/* a hang is a failure, too */
 	return cmocka_run_group_tests(tests, set_up, tear_down);

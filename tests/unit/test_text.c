@@ -126,7 +126,11 @@ static void forms(void **state)
 		{ "short_ret", 0, UG_FORM_JMP5, 5 },
 		{ "loop_entry", 0, UG_FORM_JMP5, 6 },
 		{ "loop_second", 0, UG_FORM_JMP2, 2 },
-		{ "call_fifth", 0, UG_FORM_JMP2, 4 },
+		{ "call_fifth", 0, UG_FORM_JMP5, 9 },
+		{ "call_first", 0, UG_FORM_JMP5, 5 },
+		{ "call_addr32", 0, UG_FORM_JMP5, 10 },
+		{ "call_through", 0, UG_FORM_JMP5, 6 },
+		{ "call_below", 0, UG_FORM_JMP5, 6 },
 		{ "syscall_third", 0, UG_FORM_JMP2, 2 },
 		{ "jrcxz_first", 0, UG_FORM_JMP5, 5 },
 		{ "rip_first", 0, UG_FORM_JMP5, 7 },
@@ -142,6 +146,7 @@ static void forms(void **state)
 		{ "tight_ret", -UG_E_TOO_SHORT },
 		{ "tight_loop", -UG_E_ENTRY },
 		{ "tight_call", -UG_E_ENTRY },
+		{ "tight_call_stack", -UG_E_ENTRY },
 		{ "tight_syscall", -UG_E_ENTRY },
 		{ "tight_two_entries", -UG_E_ENTRY },
 		{ "tight_undecodable", -UG_E_ENTRY },
@@ -233,14 +238,14 @@ static void check_origins(const struct ug_site_plan *plan, ug_raddr_t dest, size
 	size_t origin, found = 0, last = 0;
 
 	for (size_t off = 0; off < len; off++) {
-		if (!ug_text_displaced_origin(plan, dest, off, &origin))
+		if (ug_text_displaced_origin(plan, dest, off, &origin) == UG_DISPLACED_NOWHERE)
 			continue;
 		assert_true(origin <= plan->moved);
 		last = origin;
 		found++;
 	}
 	assert_true(found > 0);
-	assert_true(ug_text_displaced_origin(plan, dest, 0, &origin));
+	assert_int_equal(ug_text_displaced_origin(plan, dest, 0, &origin), UG_DISPLACED_INSN);
 	assert_int_equal(origin, 0);
 	assert_true(last <= plan->moved);
 }
@@ -297,9 +302,47 @@ static void run_forms(void **state)
 {
 	static const char *const names[] = { "jrcxz_first", "rip_first", "rip_imm", "jcc_first",
 					     "jmp_first", "endbr_first", "nops_first",
-					     "entered_by_other", "page_end", "call_fifth" };
+					     "entered_by_other", "page_end", "call_fifth",
+					     "call_first", "call_addr32", "call_through",
+					     "call_below" };
 
 	run_displaced("text-forms.so", names, UG_ARRAY_SIZE(names));
+}
+
+static long method(long a, long b, long c)
+{
+	return b * 3;
+}
+
+/* What a compiler makes of `object->method(...)` at the beginning of a function. */
+static void run_method_call(void **state)
+{
+	static const uint8_t body[] = {
+		0x53,			/* push %rbx */
+		0x48, 0x8b, 0x07,	/* mov (%rdi),%rax */
+		0xff, 0x50, 0x10,	/* call *16(%rax) */
+		0x5b, 0xc3,		/* pop %rbx; ret */
+	};
+	const leaf_t table[] = { NULL, NULL, method };
+	const leaf_t *object = table;
+	struct ug_site_plan plan = { .len = 5, .moved = 7 };
+	uint8_t buf[UG_DISPLACED_MAX], *code = near_pages(0x10000000);
+	size_t len, at;
+
+	memcpy(code, body, sizeof(body));
+	memcpy(plan.orig, body, plan.moved);
+	plan.func = plan.at = (uintptr_t)code;
+	assert_int_equal(ug_text_displace(&plan, (uintptr_t)code + 256, buf, &len, NULL), 0);
+	memcpy(code + 256, buf, len);
+	assert_int_equal(((leaf_t)(uintptr_t)code)((long)(uintptr_t)&object, 7, 0), 21);
+	assert_int_equal(((leaf_t)(uintptr_t)(code + 256))((long)(uintptr_t)&object, 7, 0), 21);
+	/* push, mov, push of the return address, jmp *16(%rax) */
+	assert_int_equal(ug_text_displaced_origin(&plan, (uintptr_t)code + 256, 4, &at),
+			 UG_DISPLACED_INSN);
+	assert_int_equal(at, 4);
+	assert_int_equal(ug_text_displaced_origin(&plan, (uintptr_t)code + 256, 10, &at),
+			 UG_DISPLACED_CALLEE);
+	munmap(code, 4 * UG_PAGE_SIZE);
 }
 
 static long replacement(long a, long b, long c)
@@ -344,7 +387,8 @@ static void redirect(struct victim *v, const char *name, const long *args, uint8
 static void redirects(void **state)
 {
 	static const char *const names[] = { "short_ret", "loop_second", "call_fifth",
-					     "jcc_first", "endbr_first", "nops_first",
+					     "call_first", "call_addr32", "call_through",
+					     "call_below", "jcc_first", "endbr_first", "nops_first",
 					     "entered_by_other" };
 	static const long args[] = { 5, 6, 7 };
 	struct victim v;
@@ -575,6 +619,7 @@ int main(void)
 		cmocka_unit_test(no_function),
 		cmocka_unit_test(run_leaves),
 		cmocka_unit_test(run_forms),
+		cmocka_unit_test(run_method_call),
 		cmocka_unit_test(redirects),
 		cmocka_unit_test(out_of_reach),
 		cmocka_unit_test(parts_of_stripped),

@@ -230,6 +230,31 @@ extern "C" KEEP int below(int what, int version)
 	return version;
 }
 
+#ifdef BEGINS_WITH_CALL
+/* The same, but its first instruction is a call, as of `__fentry__`. */
+asm(".text\n"
+    ".globl through\n"
+    ".type through, @function\n"
+    "through:\n"
+    "	.cfi_startproc\n"
+    "	call	paces\n"
+    "	sub	$8, %rsp\n"
+    "	.cfi_adjust_cfa_offset 8\n"
+    "	mov	$1, %esi\n"
+    "	call	below\n"
+    "	add	$8, %rsp\n"
+    "	.cfi_adjust_cfa_offset -8\n"
+    "	ret\n"
+    "	.cfi_endproc\n"
+    "	.size through, . - through\n"
+    ".type paces, @function\n"
+    "paces:\n"
+    "	.cfi_startproc\n"
+    "	nop\n"
+    "	ret\n"
+    "	.cfi_endproc\n"
+    "	.size paces, . - paces\n");
+#else
 extern "C" KEEP int through(int what)
 {
 	volatile int copy = what;
@@ -238,6 +263,7 @@ extern "C" KEEP int through(int what)
 	copy = below(copy, 1);
 	return copy;
 }
+#endif
 
 static void *hold(void *arg)
 {

@@ -51,7 +51,7 @@
 int answer(int x);
 int twin_caller(int x);
 int quiet_tiny(void);
-int quiet_call(int x);
+int quiet_call(int x, int (*callee)(int));
 int quiet_helper(int x);
 
 /* What the patch of the tests replaces. */
@@ -89,7 +89,7 @@ static void tell(void)
 
 	snprintf(line, sizeof(line), "value=%d answer=%lu sum=%d\n", call(0),
 		 (unsigned long)(uintptr_t)answer,
-		 twin(1) + twin_caller(1) + quiet_tiny() + quiet_call(1));
+		 twin(1) + twin_caller(1) + quiet_tiny() + quiet_call(1, quiet_helper));
 	say(line);
 }
 

@@ -43,6 +43,49 @@
 	ret
 	endfunc call_fifth
 
+	func call_first
+	call	.Ladd_one
+	lea	(%rax,%rdi), %rax
+	ret
+	endfunc call_first
+
+	/* As a linker relaxes a call through the GOT. */
+	func call_addr32
+	sub	$8, %rsp
+	.cfi_adjust_cfa_offset 8
+	.byte	0x67
+	call	.Ladd_one
+	add	$8, %rsp
+	.cfi_adjust_cfa_offset -8
+	ret
+	endfunc call_addr32
+
+	func call_through
+	call	*pointer(%rip)
+	lea	(%rax,%rdi), %rax
+	ret
+	endfunc call_through
+
+	/* Returns where it returns to. */
+	func call_below
+	push	%rdi
+	.cfi_adjust_cfa_offset 8
+	call	.Lwhere
+	pop	%rdi
+	.cfi_adjust_cfa_offset -8
+	ret
+	endfunc call_below
+
+	func where
+	mov	(%rsp), %rax
+	ret
+	endfunc where
+
+	func add_one
+	lea	1(%rdi), %rax
+	ret
+	endfunc add_one
+
 	func syscall_third
 	mov	$39, %al			/* getpid */
 	syscall
@@ -156,10 +199,18 @@
 	jnz	1b
 	ret
 	endfunc tight_loop
+	/* Its callee would return to the fourth byte. */
 	func tight_call, 1
-	call	.Lshort_ret
+	xor	%eax, %eax
+	call	*%rdi
 	ret
 	endfunc tight_call
+	/* The address of its callee is where the return address would be pushed. */
+	func tight_call_stack, 1
+	nop
+	call	*-8(%rsp)
+	ret
+	endfunc tight_call_stack
 	func tight_syscall, 1
 	mov	%edi, %eax
 	syscall
@@ -197,5 +248,9 @@ tight_second_entry:
 	.data
 	.balign 8
 number:	.quad	77
+	.section .data.rel.local, "aw"
+	.balign 8
+pointer:
+	.quad	.Ladd_one
 
 	.section .note.GNU-stack, "", @progbits
