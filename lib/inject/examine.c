@@ -94,13 +94,24 @@ static int has_shadow_stack(struct ug_proc *p, pid_t tid)
 	return 0;
 }
 
+/* The first thread, and no other thread has forked the process. */
+static bool began_program(struct ug_proc *p, pid_t tid)
+{
+	struct ug_task task;
+
+	return tid == p->pid &&
+	       (ug_task_read(p, tid, &task, NULL) || !(task.flags & UG_PF_FORKNOEXEC));
+}
+
 /*
  * Is rsp on the stack the thread started with? Only there is enough room below it known to
  * be stack: a coroutine's or goroutine's stack, or an alternate one, may end within the
  * length of the frame, with other data below in the same mapping. glibc and musl keep the
  * thread control block above the stack, and its first word points to itself (x86-64 ABI).
+ * That of the first thread has no stack: what adjoins it from below was mapped for something
+ * else. (In a forked process it is taken for one: the thread that forked it had its there.)
  */
-static bool on_home_stack(struct ug_proc *p, const struct ug_maps *maps,
+static bool on_home_stack(struct ug_proc *p, const struct ug_maps *maps, pid_t tid,
 			  const struct user_regs_struct *r)
 {
 	const struct ug_map *m = ug_maps_find(maps, r->rsp);
@@ -110,6 +121,8 @@ static bool on_home_stack(struct ug_proc *p, const struct ug_maps *maps,
 		return false;
 	if (!strcmp(m->name, "[stack]"))
 		return true;
+	if (began_program(p, tid))
+		return false;
 	if (r->fs_base <= r->rsp || r->fs_base >= ug_maps_readable_end(maps, r->rsp))
 		return false;
 	return !ug_proc_read_present(p, r->fs_base, &self, sizeof(self), true, NULL) &&
@@ -201,7 +214,7 @@ static int examine_stack(struct ug_proc *p, const struct ug_maps *maps, const st
 
 	if (r->rsp < (uint64_t)UG_XSTATE_MAX * 2)
 		return unfit(err, b->t->tid, "it has no stack");
-	if (!on_home_stack(p, maps, r))
+	if (!on_home_stack(p, maps, b->t->tid, r))
 		return unfit(err, b->t->tid, "it is not on its own stack");
 	ug_frame_place(&b->ctx, g, &b->frame);
 	if (!writable(maps, b->frame.addr, r->rsp))
