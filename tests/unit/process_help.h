@@ -38,6 +38,7 @@ static struct shared {
 	_Atomic int rounds;
 	_Atomic int held;
 	_Atomic int quit;
+	_Atomic uint64_t began;
 } *sh;
 
 static struct ug_error e;
