@@ -22,6 +22,18 @@ static void victim_signals(long arg)
 	spin(&sh->spins[0]);
 }
 
+static void *tell_and_epoll(void *arg)
+{
+	sh->held = (int)gettid();
+	return in_epoll(arg);
+}
+
+static void victim_one_in_epoll(long arg)
+{
+	thread(tell_and_epoll, NULL);
+	victim_idle(0);
+}
+
 /* Who is created runs for a while: it is not stopped when its creator is. */
 static void *live_shortly(void *arg)
 {
@@ -131,7 +143,7 @@ static void victim_dead_leader(long arg)
 
 static struct ug_stop *open_stop(pid_t victim, struct ug_proc *p, uint64_t budget_us)
 {
-	struct ug_stop_opts opts = { .budget_us = budget_us };
+	struct ug_stop_opts opts = { .budget_us = budget_us, .timeout_us = budget_us };
 	struct ug_stop *s;
 
 	CHECK(ug_tracer_init(&e) == 0);
@@ -390,6 +402,55 @@ static void trace_veto(long n)
 	ug_stop_destroy(s);
 }
 
+/*
+ * Shown first is who was held before: then the one in epoll_wait is seized, but not interrupted
+ * yet. A traced thread is woken by signals it ignores, too, and stops for this one.
+ */
+static int send_ignored(struct ug_stop *s, struct ug_thread *t, void *ctx, struct ug_error *err)
+{
+	const int *sig = ctx;
+
+	if (t->tid == sh->held) {
+		sh->handled += t->kind == UG_STOP_SIGNAL && t->signo == *sig;
+		return 0;
+	}
+	CHECK(syscall(SYS_tgkill, target, sh->held, *sig) == 0);
+	for (int i = 0; i < 5000 && state_of(target, sh->held) != 't'; i++)
+		msleep(1);
+	return 0;
+}
+
+static void await_epoll(struct ug_proc *p)
+{
+	struct ug_task_syscall sc = { .running = true };
+
+	for (int i = 0; i < 5000 && (sc.running || sc.nr != SYS_epoll_wait); i++) {
+		CHECK(ug_task_syscall(p, sh->held, &sc, &e) == 0);
+		msleep(1);
+	}
+	CHECK(!sc.running && sc.nr == SYS_epoll_wait);
+}
+
+static void trace_ignored(long cure)
+{
+	static int ignored[] = { SIGURG, SIGWINCH, SIGCHLD };
+	struct ug_proc p;
+	struct ug_stop *s = open_stop(target, &p, 10000000);
+	struct ug_thread *t;
+
+	ug_cure_enabled = cure;
+	for (int i = 0; i < 20; i++) {
+		await_epoll(&p);
+		CHECK(ug_stop_thread(s, target, &t, &e) == 0);
+		CHECK(ug_stop_all(s, send_ignored, &ignored[i % 3], &e) == 0);
+		ug_stop_resume(s);
+		CHECK(sh->handled == i + 1);
+	}
+	await_epoll(&p);
+	ug_stop_destroy(s);
+	ug_proc_close(&p);
+}
+
 /* ---- tests: stopping ---- */
 
 static void stop_n(long n)
@@ -435,6 +496,19 @@ static void test_no_eintr(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_true(sh->eintr[i] > 0);
 	end(target);
+}
+
+static void test_ignored(void **state)
+{
+	for (int cure = 0; cure < 2; cure++) {
+		target = spawn_victim(victim_one_in_epoll, 0, 2);
+		run_tracer(trace_ignored, cure);
+		if (cure)
+			assert_int_equal(sh->eintr[0], 0);
+		else
+			assert_int_equal(sh->eintr[0], 20);
+		end(target);
+	}
 }
 
 static void test_signals(void **state)
@@ -663,7 +737,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_watchdog),     cmocka_unit_test(test_traced),
 		cmocka_unit_test(test_vfork),	     cmocka_unit_test(test_sharer),
 		cmocka_unit_test(test_dead_leader),  cmocka_unit_test(test_overdue),
-		cmocka_unit_test(test_sleepers),
+		cmocka_unit_test(test_sleepers),     cmocka_unit_test(test_ignored),
 	};
 
 	own_argv = argv;
