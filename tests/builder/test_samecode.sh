@@ -13,6 +13,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 cat >case.c <<'CASE'
 #include <stdio.h>
+#include <stdlib.h>
 #ifndef FACTOR
 #define FACTOR 5
 #endif
@@ -34,7 +35,13 @@ cat >case.c <<'CASE'
 #ifndef TWENTY
 #define TWENTY 20
 #endif
+#ifndef IMPORT
+#define IMPORT rand
+#endif
 static int left, right;
+/* The entry of the PLT for it is in .plt.got, where they are half as long as in .plt, and the last there. */
+int (*volatile taken)(void);
+void take(void) { taken = rand; }
 __attribute__((noinline, noipa)) static int one(int n) { return left += n; }
 __attribute__((noinline, noipa)) static int two(int n) { return right += n; }
 __attribute__((noinline, cold)) static void complain(const char *s) { puts(s); two(1); }
@@ -60,6 +67,7 @@ __attribute__((noinline)) int f(int n)
 		break;
 	}
 	case 6: n = TWENTY; break;
+	case 7: n = IMPORT(); break;
 	}
 	if (n & 1) {
 		MANY(STEP)
@@ -100,7 +108,7 @@ for cc in gcc clang; do
 		"$samecode" fix.ugp stripped new >out 2>err
 		status=$?
 		point "$where: stripped, with its symbols" says 0 " f"
-		for other in FACTOR=6 'SAY="other"' CALLEE=two TABLE=4 'NAMES="a","d","c"' VARIABLE=right TWENTY=21; do
+		for other in FACTOR=6 'SAY="other"' CALLEE=two TABLE=4 'NAMES="a","d","c"' VARIABLE=right TWENTY=21 IMPORT=random; do
 			compile -DAFTER "-D$other" case.c -o changed || exit 1
 			"$samecode" fix.ugp changed >out 2>err
 			status=$?

@@ -202,15 +202,29 @@ enum rebuilt_named rebuilt_alias(const struct rebuilt *r, const char *given, int
 	return best;
 }
 
-/* A jump through a slot the dynamic linker fills: an entry of a PLT. */
+/* As rebuilt_bytes(), for as many as the section has there, up to *size. */
+static const uint8_t *bytes_left(const struct rebuilt *r, uint64_t addr, uint64_t *size)
+{
+	ug_vec_for_each(&r->sections, s) {
+		if (s->data && addr >= s->addr && addr - s->addr < s->size) {
+			if (*size > s->size - (addr - s->addr))
+				*size = s->size - (addr - s->addr);
+			return s->data + (addr - s->addr);
+		}
+	}
+	return NULL;
+}
+
+/* A jump through a slot the dynamic linker fills: an entry of a PLT, of 8 bytes or 16. */
 static enum rebuilt_named plt_named(const struct rebuilt *r, uint64_t addr, const char *name)
 {
 	for (int i = 0; i < 2; i++) {
-		const uint8_t *code = rebuilt_bytes(r, addr, 16);
+		uint64_t size = 16;
+		const uint8_t *code = bytes_left(r, addr, &size);
 		struct rebuilt_pointer p;
 		struct ug_insn insn;
 
-		if (!code || !ug_insn_decode(code, 16, addr, &insn))
+		if (!code || !ug_insn_decode(code, size, addr, &insn))
 			return OTHER_NAME;
 		if (insn.kind == UG_INSN_JMP_IND && insn.rip_disp)
 			return rebuilt_pointer(r, insn.rip_target, &p) && p.name ?
