@@ -137,7 +137,8 @@ static int in_root(const struct ug_deb_root *r, const char *const *argv, struct 
 static int install(const struct ug_deb_root *r, struct ug_error *err)
 {
 	const char *update[] = { "apt-get", "-q", "update", NULL };
-	const char *depend[] = { "apt-get", "-q", "-y", "--no-install-recommends", "build-dep", r->path, NULL };
+	const char *depend[] = { "apt-get", "-q", "-y", "--no-install-recommends", "--arch-only",
+				 "build-dep", r->path, NULL };
 	const char *clean[] = { "apt-get", "clean", NULL };
 	char resolv[PATH_MAX];
 	const char *copy[] = { "cp", "-f", "-L", "/etc/resolv.conf", resolv, NULL };
