@@ -11,9 +11,10 @@ requests. It must do what the fixed one does while it is loaded, and what the vu
 before and after, and no request may fail; and the code of the patch must be that of the program
 rebuilt with the fix (rebuild.py). An entry with "installed" is the program of the machine's own
 package, with a small change of debs/ in place of a fix. A "diff" that is "reversed" is in the source
-as it comes, and is taken out before it is built. Some fixes are refused, or change nothing in that
-program: the table says so. What a fix says of "target", "as" and "program" goes before what its entry
-says; "with" names more files of the build that lie beside the program.
+as it comes, and is taken out before it is built. "env" are variables of the build, each without
+blanks (--deb-env). Some fixes are refused, or change nothing in that program: the table says so. What
+a fix says of "target", "as" and "program" goes before what its entry says; "with" names more files of
+the build that lie beside the program.
 
 --prepare only fetches and builds, --fresh builds again, --table prints what earlier runs have kept.
 Sources, builds and results.json are in $UG_REAL_CACHE (/var/tmp/ugraft-real). TAP on stdout. --deb
@@ -70,7 +71,7 @@ class Package:
         self.package = entry["package"]
         self.name = entry.get("name", self.package)
         self.installed = entry.get("installed")
-        self.command = entry.get("command")
+        self.command, self.env = entry.get("command"), entry.get("env", [])
         self.work = os.path.join(CACHE, "work", self.name)
         self.place = self.work if self.command else os.path.join(self.work, "build")
         self.source = os.path.join(CACHE, "work", self.name + ".source")
@@ -108,7 +109,8 @@ class Package:
     def build(self, *args):
         version = "" if self.installed else "=" + self.entry["version"]
         package = ["--src", self.source] if self.command else ["--deb", self.package + version, "--cache", os.path.join(CACHE, "cache")]
-        return run([self.ugraft, "build", "--json", *package, "--work", self.work, "--name", "fix", *args])
+        env = [word for e in self.env for word in ("--deb-env", e)]
+        return run([self.ugraft, "build", "--json", *package, *env, "--work", self.work, "--name", "fix", *args])
 
     def build_path(self):
         """Where the build saw its tree."""
