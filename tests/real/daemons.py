@@ -181,6 +181,15 @@ class Load:
         for t in self.threads:
             t.join()
 
+    def more(self, n):
+        """Returns when so many more have been answered."""
+        wanted = self.count + n
+        for _ in range(1200):
+            if self.count >= wanted:
+                return
+            time.sleep(0.1)
+        raise RuntimeError("requests are answered no longer")
+
     def work(self):
         while not self.stop:
             try:

@@ -53,7 +53,7 @@ class Program(Daemon):
         self.start([program, "-D", "-e", "-r", "-f", self.path("config")])
         self.live = [self.open_connection(n) for n in range(3)]
         self.unused = iter(range(3))
-        self.servers = descendants(self.process.pid)
+        self.servers = self.settled()
 
     def end(self):
         for client in self.live:
@@ -90,6 +90,15 @@ class Program(Daemon):
                 raise RuntimeError("ssh does not stay")
             time.sleep(0.05)
         return client
+
+    def settled(self):
+        """What listens and one for each open connection: before root is let in it has two, of which one ends."""
+        for _ in range(1200):
+            found = descendants(self.process.pid)
+            if len(found) == 1 + len(self.live):
+                return found
+            time.sleep(0.05)
+        raise RuntimeError(f"there are {len(found)} of sshd")
 
     # ---- the fixes ----
 
