@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "inject/inject.h"
 
 #define DEFAULT_TIMEOUT_US 1000000
@@ -102,6 +103,7 @@ static int try(struct search *s, pid_t tid, struct ug_error *err)
 	long restart_nr;
 	int ret;
 
+	ug_log_debug("thread %d of process %d: can it be borrowed?", tid, s->p->pid);
 	ret = ug_stop_thread(s->b->stop, tid, &s->b->t, &s->last);
 	if (ret == -UG_E_TRACED || ret == -UG_E_GONE || ret == -EPERM || ret == -EACCES) {
 		if (err)
