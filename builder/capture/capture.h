@@ -87,9 +87,10 @@ char *ug_sandbox_host(const struct ug_sandbox *s, const char *cwd, const char *p
 /*
  * Make the directory of wrappers and put it into env ("PATH=...", ..., NULL). *ret_command: the
  * build command, with compilers that it names by their path replaced by their wrappers; ends with
- * NULL. Both are freed with ug_strings_free(), without the NULL.
+ * NULL. Both are freed with ug_strings_free(), without the NULL. go_on: the tree is as an earlier
+ * build has left it, which may have ended half-way; what it has compiled stays recorded.
  */
-int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, const char *const *command,
+int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, const char *const *command, bool go_on,
 		      ug_string_vec *env, ug_string_vec *ret_command, struct ug_error *err) ug_must_check;
 
 struct ug_record {

@@ -133,25 +133,32 @@ static int place_wrapper(const struct ug_sandbox *s, const char *wrapper, char *
 	return status ? ug_err(err, -EIO, "cannot copy %s", wrapper) : 0;
 }
 
-/* Empty log, empty directory beside it for what compiles read, directory for the wrappers. */
-static int make_places(const struct ug_sandbox *s, const char *log, const char *dir, struct ug_error *err)
+static bool make_dir(const char *path)
+{
+	return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+/* The log, a directory beside it for what compiles read, a directory for the wrappers. */
+static int make_places(const struct ug_sandbox *s, const char *log, const char *dir, bool go_on,
+		       struct ug_error *err)
 {
 	char deps[PATH_MAX + sizeof(UG_RECORD_DEPS)];
-	const char *argv[] = { "rm", "-rf", deps, NULL };
+	const char *argv[] = { "rm", "-rf", deps, log, NULL };
 	struct ug_sandbox bare = { .path = s->work };
-	int fd, rc, status;
+	int fd, rc = 0, status;
 
 	snprintf(deps, sizeof(deps), "%s" UG_RECORD_DEPS, log);
-	rc = ug_sandbox_run(&bare, &(struct ug_run){ .argv = argv }, &status, err);
+	if (!go_on)
+		rc = ug_sandbox_run(&bare, &(struct ug_run){ .argv = argv }, &status, err);
 	if (rc < 0)
 		return rc;
-	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	if (fd < 0 || close(fd) < 0 || mkdir(deps, 0700) < 0 || (mkdir(dir, 0700) < 0 && errno != EEXIST))
+	fd = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0 || close(fd) < 0 || !make_dir(deps) || !make_dir(dir))
 		return ug_err_errno(err, "cannot create %s", dir);
 	return 0;
 }
 
-int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, const char *const *command,
+int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, const char *const *command, bool go_on,
 		      ug_string_vec *env, ug_string_vec *ret_command, struct ug_error *err)
 {
 	char dir[PATH_MAX], log[PATH_MAX], program[PATH_MAX];
@@ -160,7 +167,7 @@ int ug_record_prepare(const struct ug_sandbox *s, const char *wrapper, const cha
 
 	snprintf(dir, sizeof(dir), "%s/bin", s->work);
 	snprintf(log, sizeof(log), "%s/log", s->work);
-	rc = make_places(s, log, dir, err);
+	rc = make_places(s, log, dir, go_on, err);
 	if (rc == 0)
 		rc = place_wrapper(s, wrapper, program, sizeof(program), err);
 	if (rc == 0)

@@ -69,7 +69,8 @@ static int run_build(struct tree *t)
 	uint64_t start = ug_now_ns();
 	int rc, status = 0;
 
-	rc = ug_record_prepare(&t->box, t->opts->wrapper, t->opts->command, &env, &command, t->err);
+	rc = ug_record_prepare(&t->box, t->opts->wrapper, t->opts->command, t->opts->from == UG_STAGE_BUILD,
+			       &env, &command, t->err);
 	if (rc == 0 && asprintf(&log, "%s/build.log", t->box.work) < 0) {
 		log = NULL;
 		rc = no_memory(t);

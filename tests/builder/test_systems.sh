@@ -146,6 +146,15 @@ make_with()
 make_with "plain"
 point "the build has said what was read" asks 0
 point "the summary says what was added" grep -Eq '^ugraft took [0-9.]+ s: copy' out
+rm -rf work
+"$ugraft" build --src tree --work work --to 2 -- sh -c 'make -s obj/calc.o obj/main.o && false' >out 2>err </dev/null
+status=$?
+point "make, ends half-way" says 1 "the build failed with status 1"
+"$ugraft" build -v --src tree --work work --from 2 --to 2 -- make -s >out 2>err </dev/null
+status=$?
+fix prog
+point "make, goes on: all are recorded" says 0 "3 compiles recorded"
+point "make, goes on: who reads the header" patches more work
 make_with "-MMD" DEPS=-MMD
 point "that too" asks 0
 point "the file for make is there" test -s work/tree/obj/calc.d
