@@ -171,7 +171,7 @@ struct ug_build_tree_opts {
 	bool keep;			/* leave the copy and the objects; a note says where */
 	const char *work;		/* where they are, always kept; NULL: a temporary directory */
 	int from, to;			/* enum ug_build_stage; 0: all. from > 1 needs a `work` in which
-					 * the earlier ones are complete */
+					 * the earlier ones are complete; from 2 goes on with a build */
 	bool pick_target;		/* the targets are what is installed: the patch is for the one
 					 * that has the changed code */
 };
@@ -213,13 +213,13 @@ struct ug_build_deb_opts {
 	const char *const *env;		/* NAME=VALUE of the build, before what is said there otherwise */
 	size_t nenv;
 	struct ug_build_tree_opts tree;	/* src NULL: the source is fetched; no targets: those of the
-					 * package; root, path, command: not used; wrapper: a
-					 * static program, run in the chroot */
+					 * package; no command: dpkg-buildpackage -B; root, path: not
+					 * used; wrapper: a static program, run in the chroot */
 };
 
 /*
  * As ug_build_tree, with the source package, in a chroot with its build dependencies, by
- * dpkg-buildpackage. -UG_E_NO_OBJECT: no such package. -UG_E_SOURCE_GONE: the archive has not
+ * dpkg-buildpackage or the command. -UG_E_NO_OBJECT: no such package. -UG_E_SOURCE_GONE: the archive has not
  * the source of that version. -UG_E_CHROOT: no environment to build in. -UG_E_AMBIGUOUS: several
  * programs of the package have the changed code.
  */

@@ -324,8 +324,6 @@ static int check_tree(const struct cli *cli, struct ug_error *err)
 		return usage_error(err, "the build command is missing, as in: -- make -j2");
 	if (cli->database && (cli->nargs || cli->deb))
 		return usage_error(err, "--compile-commands builds nothing: it goes without a build command");
-	if (cli->nargs && cli->deb)
-		return usage_error(err, "--deb builds as Debian does: no build command");
 	if (cli->ndeb_env && !cli->deb)
 		return usage_error(err, "--deb-env is for the build of --deb");
 	if (cli->from > UG_STAGE_COPY && !cli->work)

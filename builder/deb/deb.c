@@ -157,19 +157,22 @@ static size_t processors(void)
 }
 
 /*
- * The package's own build of what depends on the architecture; archives need no compression. Of two
- * values of a variable env takes the last.
+ * The package's own build of what depends on the architecture, or what the user has said; archives need no
+ * compression. Of two values of a variable env takes the last.
  */
 static bool make_command(const struct deb *d, ug_string_vec *v)
 {
+	static const char *const whole[] = { "dpkg-buildpackage", "-B", "-uc", "-us", NULL };
+	const char *const *said = d->opts->tree.command, *const *command = said && *said ? said : whole;
 	bool ok = ug_strings_add(v, "env") &&
 		  ug_strings_add(v, "DEB_BUILD_OPTIONS=nocheck parallel=%zu", processors()) &&
 		  ug_strings_add(v, UG_DEB_PROFILES) && ug_strings_add(v, "DPKG_DEB_COMPRESSOR_TYPE=none");
 
 	for (size_t i = 0; i < d->opts->nenv && ok; i++)
 		ok = ug_strings_add(v, "%s", d->opts->env[i]);
-	return ok && ug_strings_add(v, "dpkg-buildpackage") && ug_strings_add(v, "-B") &&
-	       ug_strings_add(v, "-uc") && ug_strings_add(v, "-us") && ug_vec_add(v);
+	for (; *command && ok; command++)
+		ok = ug_strings_add(v, "%s", *command);
+	return ok && ug_vec_add(v);
 }
 
 static int build_with(struct deb *d, const char *const *command)

@@ -206,6 +206,8 @@ point "other profiles, another chroot" says 1 "the archive cannot be unpacked"
 kept "DEB_BUILD_PROFILES=nodoc"
 built_with --deb-env "DEB_BUILD_PROFILES=nodoc"
 point "which is kept, too" sets "DEB_BUILD_PROFILES=nodoc"
+built_with -- sh -c 'echo "said: $DEB_BUILD_OPTIONS"'
+point "a command instead of dpkg-buildpackage" sets "said: nocheck parallel=$(nproc)"
 built_with --deb-env =x
 point "a variable has a name" says 2 "deb-env"
 "$ugraft" build --src thing-1 --to 2 --deb-env A=b -- true >out 2>err
