@@ -11,17 +11,19 @@ struct chain {
 	ug_raddr_t sp;		/* of the last frame */
 };
 
-static void append(struct ug_stack_report *r, ug_raddr_t pc)
+void ug_chain_add(struct ug_stack_report *r, ug_raddr_t pc, bool exact)
 {
-	if (r->nchain < UG_CHAIN_MAX)
-		r->chain[r->nchain++] = pc;
+	if (r->nchain == UG_CHAIN_MAX)
+		return;
+	r->exact |= (uint32_t)exact << r->nchain;
+	r->chain[r->nchain++] = pc;
 }
 
 static bool visit(const struct ug_unwind_frame *f, void *ctx)
 {
 	struct chain *c = ctx;
 
-	append(c->report, f->pc);
+	ug_chain_add(c->report, f->pc, f->exact);
 	c->sp = f->sp;
 	return c->report->nchain < UG_CHAIN_MAX;
 }
@@ -42,7 +44,7 @@ static void guess(const struct ug_stack_ctx *ctx, struct ug_stack_report *r, ug_
 
 		if (obj && ug_object_is_text(obj, mem.buf[i] - 1, 1) &&
 		    ug_call_before(obj, mem.buf[i]))
-			append(r, mem.buf[i]);
+			ug_chain_add(r, mem.buf[i], false);
 	}
 }
 
@@ -54,21 +56,25 @@ void ug_stack_chain(const struct ug_stack_ctx *ctx, const struct ug_thread *t,
 	ug_raddr_t where;
 
 	ret->nchain = 0;
+	ret->exact = 0;
 	if (!ug_unwind(ctx, t, visit, &c, &reason, &where))
 		guess(ctx, ret, c.sp);
 }
 
-static void name_frame(const struct ug_stack_ctx *ctx, ug_raddr_t pc, bool first, char *buf,
-		       size_t size)
+/*
+ * A return address can lie behind the last byte of its function: the byte before it is looked up.
+ * What a signal has interrupted can be the first one of its function: that itself is.
+ */
+static void name_frame(const struct ug_stack_ctx *ctx, ug_raddr_t pc, bool first, bool exact,
+		       char *buf, size_t size)
 {
 	struct ug_object *obj = ug_objects_find(ctx->objects, pc);
 	const struct ug_symbol *sym = NULL;
 
-	if (ctx->own_name && ctx->own_name(ctx->own_ctx, first ? pc : pc - 1, buf, size))
+	if (ctx->own_name && ctx->own_name(ctx->own_ctx, exact ? pc : pc - 1, buf, size))
 		return;
-	/* A return address can lie behind the last byte of its function. */
 	if (obj)
-		sym = ug_symbol_by_addr(obj, first ? pc : pc - 1);
+		sym = ug_symbol_by_addr(obj, exact ? pc : pc - 1);
 	if (sym && first)
 		(void)snprintf(buf, size, "%s+%#llx", sym->name,
 			       (unsigned long long)(pc - sym->addr));
@@ -92,7 +98,7 @@ const char *ug_stack_format(const struct ug_stack_ctx *ctx, const struct ug_stac
 		char name[256], item[272];
 		size_t n;
 
-		name_frame(ctx, r->chain[i], i == 0, name, sizeof(name));
+		name_frame(ctx, r->chain[i], i == 0, r->exact >> i & 1, name, sizeof(name));
 		(void)snprintf(item, sizeof(item), "%s%s", i ? " \u2190 " : "", name);
 		n = strlen(item);
 		if (n >= size - len)

@@ -38,11 +38,9 @@ struct exact {
 static bool visit(const struct ug_unwind_frame *f, void *ctx)
 {
 	struct exact *e = ctx;
-	struct ug_stack_report *r = e->report;
 	bool before = e->hits.any;
 
-	if (r->nchain < UG_CHAIN_MAX)
-		r->chain[r->nchain++] = f->pc;
+	ug_chain_add(e->report, f->pc, f->exact);
 	ug_hits_test(&e->hits, f->pc, f->exact ? UG_ADDR_PC : UG_ADDR_WORD);
 	if (e->hits.any && !before)
 		e->hit_frame = e->frame;

@@ -142,6 +142,9 @@ struct ug_unwind_frame {
 /* Called for every frame, innermost first; false ends the walk (which then failed). */
 typedef bool (*ug_unwind_visit_t)(const struct ug_unwind_frame *f, void *ctx);
 
+/* One frame more in the chain for people, while there is room. */
+void ug_chain_add(struct ug_stack_report *r, ug_raddr_t pc, bool exact);
+
 /* Walk all frames. False: doubt, *reason and *where (a PC) say which. */
 bool ug_unwind(const struct ug_stack_ctx *ctx, const struct ug_thread *t,
 	       ug_unwind_visit_t visit, void *visit_ctx, const char **reason, ug_raddr_t *where);

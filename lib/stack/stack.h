@@ -64,6 +64,7 @@ struct ug_stack_report {
 	char reason[96];	/* UNRELIABLE: one phrase */
 	unsigned int nchain;
 	ug_raddr_t chain[UG_CHAIN_MAX];	/* PCs, innermost first, for people */
+	uint32_t exact;		/* bit i: chain[i] is the next instruction, not a return address */
 };
 
 /* How to get from a PC in our own code to the frame it was called from. */

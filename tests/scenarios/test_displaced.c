@@ -168,8 +168,11 @@ static size_t count_blockers(void)
 
 	must(ug_blocking(victim.pid, NULL, &b, &err), "blocking");
 	n = b->n;
-	if (n)
+	if (n) {
 		print_message("# %s%s: %s\n", b->v[0].function, b->v[0].reason, b->v[0].chain);
+		/* Also of the first instruction, whose address no return address can be. */
+		assert_non_null(strstr(b->v[0].chain, "[displaced]"));
+	}
 	ug_blocking_free(b);
 	return n;
 }

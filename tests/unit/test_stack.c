@@ -468,6 +468,34 @@ static void test_hits(void **state)
 	victim_end(&v);
 }
 
+/* Below a signal frame: the first instruction of a function, which no return address can be. */
+static void test_interrupted_name(void **state)
+{
+	struct ug_stack_report r;
+	struct ug_symbol sym;
+	struct victim v;
+	char buf[512];
+
+	assert_true(victim_start(&v, "stack-victim", "plain"));
+	seize(&v, v.tid);
+	r = check(&v, "target", CALLED, true);
+	assert_true(r.nchain > 2 && r.exact == 1);
+	sym = symbol(&v, "target");
+	r.chain[1] = sym.addr;
+	r.nchain = 2;
+	assert_null(strstr(ug_stack_format(&v.ctx, &r, buf, sizeof(buf)), "target"));
+	r.exact |= 1 << 1;
+	assert_non_null(strstr(ug_stack_format(&v.ctx, &r, buf, sizeof(buf)), "\u2190 target"));
+	let_go(&v);
+	victim_end(&v);
+	assert_true(victim_start(&v, "stack-victim", "signal"));
+	seize(&v, v.tid);
+	r = check(&v, "target", CALLED, true);
+	assert_int_equal(__builtin_popcount(r.exact), 2);
+	let_go(&v);
+	victim_end(&v);
+}
+
 /* A register that holds an address in the range counts. */
 static void test_registers(void **state)
 {
@@ -742,6 +770,7 @@ int main(void)
 		cmocka_unit_test(test_eval_plt),   cmocka_unit_test(test_eval_forms),
 		cmocka_unit_test(test_eval_doubt), cmocka_unit_test(test_rangeset),
 		cmocka_unit_test(test_parked),	   cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_interrupted_name),
 		cmocka_unit_test(test_doubt),	   cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_musl),	   cmocka_unit_test(test_deep),
 		cmocka_unit_test(test_limits),	   cmocka_unit_test(test_hits),
