@@ -206,6 +206,7 @@ point "other profiles, another chroot" says 1 "the archive cannot be unpacked"
 kept "DEB_BUILD_PROFILES=nodoc"
 built_with --deb-env "DEB_BUILD_PROFILES=nodoc"
 point "which is kept, too" sets "DEB_BUILD_PROFILES=nodoc"
+# shellcheck disable=SC2016 # it is set there
 built_with -- sh -c 'echo "said: $DEB_BUILD_OPTIONS"'
 point "a command instead of dpkg-buildpackage" sets "said: nocheck parallel=$(nproc)"
 built_with --deb-env =x
