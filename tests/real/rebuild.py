@@ -111,7 +111,7 @@ class Twin:
 
     def build(self, full, target):
         """The target of its rules; full: configure, and compile all."""
-        quick = self.package.command or not full and self.package.entry.get("rebuild")
+        quick = self.package.command or self.package.parts or not full and self.package.entry.get("rebuild")
         if quick:
             return self.enter(*quick)
         if full:
@@ -166,7 +166,7 @@ class Twin:
     def attempts(self, patch, names, linked):
         """(all is the same, output of samecode, what was done) of the first rebuild that has the same code."""
         best = (False, "the rebuilt program is not there, or the old one", "")
-        for full in (False,) if self.package.command else (False, True):
+        for full in (False,) if self.package.command or self.package.parts else (False, True):
             for neutral in (False, True):
                 program = self.rebuild(names, linked, full, neutral)
                 if not program:

@@ -12,9 +12,9 @@ before and after, and no request may fail; and the code of the patch must be tha
 rebuilt with the fix (rebuild.py). An entry with "installed" is the program of the machine's own
 package, with a small change of debs/ in place of a fix. A "diff" that is "reversed" is in the source
 as it comes, and is taken out before it is built. "env" are variables of the build, each without
-blanks (--deb-env). Some fixes are refused, or change nothing in that program: the table says so. What
-a fix says of "target", "as" and "program" goes before what its entry says; "with" names more files of
-the build that lie beside the program.
+blanks (--deb-env), "parts" is a command that builds only a part of the package. Some fixes are refused,
+or change nothing in that program: the table says so. What a fix says of "target", "as" and "program"
+goes before what its entry says; "with" names more files of the build that lie beside the program.
 
 --prepare only fetches and builds, --fresh builds again, --table prints what earlier runs have kept.
 Sources, builds and results.json are in $UG_REAL_CACHE (/var/tmp/ugraft-real). TAP on stdout. --deb
@@ -71,7 +71,7 @@ class Package:
         self.package = entry["package"]
         self.name = entry.get("name", self.package)
         self.installed = entry.get("installed")
-        self.command, self.env = entry.get("command"), entry.get("env", [])
+        self.command, self.env, self.parts = entry.get("command"), entry.get("env", []), entry.get("parts", [])
         self.work = os.path.join(CACHE, "work", self.name)
         self.place = self.work if self.command else os.path.join(self.work, "build")
         self.source = os.path.join(CACHE, "work", self.name + ".source")
@@ -85,7 +85,7 @@ class Package:
             self.twin.forget()
             dropped = [] if self.installed else self.unpack()
             done = self.build("--to", "2", *([] if self.installed or self.command else ["--src", self.source]),
-                              *(["--", *self.command] if self.command else []))
+                              "--", *(self.command or self.parts))
             if done.returncode:
                 raise RuntimeError(f"{self.name} is not built: {done.stdout}{done.stderr}")
             notes = json.loads(done.stdout)["notes"]
@@ -128,7 +128,7 @@ class Package:
         os.makedirs(os.path.dirname(victim), exist_ok=True)
         shutil.copy2(path, victim + ".new")
         os.rename(victim + ".new", victim)
-        if self.command:
+        if self.command or self.parts:
             must(["strip", victim])
         return victim
 
@@ -299,6 +299,9 @@ def wanted(entry, names):
 
 
 def main():
+    if len(sys.argv) < 2 or "--help" in sys.argv:
+        print(__doc__.strip())
+        return 0
     ugraft = os.path.join(os.path.abspath(sys.argv[1]), "ugraft")
     names = [a for a in sys.argv[2:] if not a.startswith("-")]
     if "--table" in sys.argv:
