@@ -126,18 +126,24 @@ static int adjust_rip(struct copy *c, uint8_t *copy, const struct ug_insn *insn,
 	return 0;
 }
 
+/* `copy`: the instruction, or another one of its length with the same operand. */
+static int put_copy(struct copy *c, uint8_t *copy, const struct ug_insn *insn, size_t old_off,
+		    enum ug_displaced_kind kind, struct ug_error *err)
+{
+	int ret = insn->rip_disp ? adjust_rip(c, copy, insn, err) : 0;
+
+	if (ret < 0)
+		return ret;
+	return put_as(c, copy, insn->len, old_off, kind) ? 0 : too_long(err);
+}
+
 static int put_plain(struct copy *c, const uint8_t *bytes, const struct ug_insn *insn,
 		     size_t old_off, struct ug_error *err)
 {
 	uint8_t copy[UG_INSN_MAX];
-	int ret = 0;
 
 	memcpy(copy, bytes, insn->len);
-	if (insn->rip_disp)
-		ret = adjust_rip(c, copy, insn, err);
-	if (ret < 0)
-		return ret;
-	return put(c, copy, insn->len, old_off) ? 0 : too_long(err);
+	return put_copy(c, copy, insn, old_off, UG_DISPLACED_INSN, err);
 }
 
 /* call is ff /2 and jmp ff /4, with the same operands (Intel SDM, vol. 2). */
@@ -148,15 +154,10 @@ static int put_jump_through(struct copy *c, const uint8_t *bytes, const struct u
 			    size_t old_off, struct ug_error *err)
 {
 	uint8_t copy[UG_INSN_MAX], *modrm = copy + insn->z.raw.modrm.offset;
-	int ret = 0;
 
 	memcpy(copy, bytes, insn->len);
 	*modrm = (uint8_t)((*modrm & ~MODRM_REG_MASK) | MODRM_REG_JMP);
-	if (insn->rip_disp)
-		ret = adjust_rip(c, copy, insn, err);
-	if (ret < 0)
-		return ret;
-	return put_as(c, copy, insn->len, old_off, UG_DISPLACED_CALLEE) ? 0 : too_long(err);
+	return put_copy(c, copy, insn, old_off, UG_DISPLACED_CALLEE, err);
 }
 
 /*
