@@ -23,19 +23,19 @@ from sources import CACHE, apply_patch, copy_into, must, run
 
 ENTER = """
 set -e
-root=$1 tree=$2 path=$3 log=$4 env=$5
-shift 5
+root=$1 tree=$2 path=$3 log=$4
+shift 4
 mkdir -p "$root$path"
 mount --bind "$tree" "$root$path"
 if [ -n "$root" ]; then
 	mount --rbind /proc "$root/proc"
 	set -- chroot "$root" env -i HOME=/nonexistent LC_ALL=C.UTF-8 \\
 		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \\
-		DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" DEB_BUILD_PROFILES=noudeb $env sh -c 'cd "$0" && exec "$@"' "$path" "$@"
+		DEB_BUILD_OPTIONS="nocheck parallel=$(nproc)" DEB_BUILD_PROFILES=noudeb sh -c 'cd "$0" && exec env "$@"' "$path" "$@"
 else
 	cd "$path"
 fi
-exec "$@" >>"$log" 2>&1
+exec env "$@" >>"$log" 2>&1
 """
 # By these debhelper knows how far a build is.
 STAMPS = ["debhelper-build-stamp", "autoreconf.before", "autoreconf.after", "*.debhelper.log"]
@@ -107,7 +107,7 @@ class Twin:
         p = self.package
         root = "" if p.command else os.path.join(p.work, "root")
         return run(["unshare", "--mount", "sh", "-c", ENTER, "sh", root, self.tree, p.build_path(),
-                    os.path.join(self.base, "log"), " ".join(p.env), *command]).returncode == 0
+                    os.path.join(self.base, "log"), *p.env, *command]).returncode == 0
 
     def build(self, full, target):
         """The target of its rules; full: configure, and compile all."""

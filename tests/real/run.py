@@ -11,8 +11,8 @@ requests. It must do what the fixed one does while it is loaded, and what the vu
 before and after, and no request may fail; and the code of the patch must be that of the program
 rebuilt with the fix (rebuild.py). An entry with "installed" is the program of the machine's own
 package, with a small change of debs/ in place of a fix. A "diff" that is "reversed" is in the source
-as it comes, and is taken out before it is built. "env" are variables of the build, each without
-blanks (--deb-env), "parts" is a command that builds only a part of the package. Some fixes are refused,
+as it comes, and is taken out before it is built. "env" are variables of the build
+(--deb-env), "parts" is a command that builds only a part of the package. Some fixes are refused,
 or change nothing in that program: the table says so. What a fix says of "target", "as" and "program"
 goes before what its entry says; "with" names more files of the build that lie beside the program.
 
