@@ -2,11 +2,13 @@
 /*
  * What do the users of a server notice while patches come and go? Request latency of real
  * servers, in phases that take turns: without ugraft, with a load a minute, with a hundred,
- * and with a hundred a minute into another instance, which nobody asks: what the controller
- * takes of the processors, without what it does to the server.
+ * with a hundred by a controller that leaves the processor to the server (nice 10), and with a
+ * hundred a minute into another instance, which nobody asks: what the controller takes of the
+ * processors, without what it does to the server.
  */
 #include <math.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "bench.h"
 #include "paced.h"
@@ -17,16 +19,18 @@
 #define CAPACITY_NS 2000000000U
 #define CONNECT_NS 200000000U
 
-enum { NONE, SELDOM, OFTEN, ELSEWHERE, SETTINGS };
+enum { NONE, SELDOM, OFTEN, NICE, ELSEWHERE, SETTINGS };
 
 static const struct {
 	const char *name;
 	double period;		/* of loads, in seconds; 0: none */
+	int nice;		/* of the controller */
 } settings[SETTINGS] = {
-	{ "none", 0 },
-	{ "1 a minute", 60 },
-	{ "100 a minute", 0.6 },
-	{ "100 elsewhere", 0.6 },
+	{ "none", 0, 0 },
+	{ "1 a minute", 60, 0 },
+	{ "100 a minute", 0.6, 0 },
+	{ "100, nice", 0.6, 10 },
+	{ "100 elsewhere", 0.6, 0 },
 };
 
 enum { P50, P99, P999, MAX, QUANTITIES };
@@ -52,6 +56,13 @@ struct subject {
 
 /* ---- loads ---- */
 
+/* The worker that does it inherits it, and has real-time priority during a stop all the same. */
+static void be_nice(int nice)
+{
+	if (setpriority(PRIO_PROCESS, 0, nice) < 0)
+		bench_die("cannot set the priority to %d: it takes root to come back", nice);
+}
+
 /* False: refused, and the process is as before. */
 static bool change_one(struct subject *s, pid_t pid, bool load, struct ug_report *report)
 {
@@ -72,6 +83,7 @@ static bool change(struct subject *s, int setting, bool load, struct measured *m
 	const struct server *to = setting == ELSEWHERE ? &s->elsewhere : &s->server;
 	bool done = true;
 
+	be_nice(settings[setting].nice);
 	for (unsigned int i = 0; i < to->nserving; i++) {
 		struct ug_report report = { 0 };
 		double stop;
@@ -80,6 +92,7 @@ static bool change(struct subject *s, int setting, bool load, struct measured *m
 		stop = (double)report.max_pause_ns / 1e6;
 		m->stop_ms = stop > m->stop_ms ? stop : m->stop_ms;
 	}
+	be_nice(0);
 	s->loaded = load;
 	return done;
 }
