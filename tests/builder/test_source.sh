@@ -97,7 +97,8 @@ apt-get -q update >out 2>err || { sed 's/^/# /' out err; exit 1; }
 
 mkdir cache
 # shellcheck source=/dev/null
-echo "no archive" >"cache/base-$(. /etc/os-release && echo "$VERSION_CODENAME").tar"
+codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+echo "no archive" >"cache/base-$codename.tar"
 
 # with LOST...: what is fetched when these files are not there.
 with()
@@ -158,7 +159,7 @@ chmod +x root/usr/bin/dpkg-buildpackage
 # kept PROFILES: the chroot is in the cache, for these profiles ("": those of ugraft).
 kept()
 {
-	tar -cf "cache/deps-$(. /etc/os-release && echo "$VERSION_CODENAME")-thing-$(python3 - "$1" <<'PYTHON'
+	tar -cf "cache/deps-$codename-thing-$(python3 - "$1" <<'PYTHON'
 import sys
 n = 0xcbf29ce484222325
 for byte in open("thing-1/debian/control", "rb").read() + sys.argv[1].encode():
@@ -189,12 +190,12 @@ sets()
 printf '#!/usr/bin/sh\necho apt-get "$@"\n' >root/usr/bin/apt-get
 chmod +x root/usr/bin/apt-get
 mkdir root/etc
-tar -cf "cache/base-$(. /etc/os-release && echo "$VERSION_CODENAME").tar" -C root .
+tar -cf "cache/base-$codename.tar" -C root .
 built_with
 cat work/deb.log >>out
 point "nothing that only documents need" grep -q "^apt-get.* --arch-only build-dep " out
 rm cache/deps-*
-echo "no archive" >"cache/base-$(. /etc/os-release && echo "$VERSION_CODENAME").tar"
+echo "no archive" >"cache/base-$codename.tar"
 
 kept ""
 built_with
