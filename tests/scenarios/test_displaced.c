@@ -201,8 +201,11 @@ static void halt_inside(unsigned int back)
 
 static void test_halted_in_displaced_code(void **state)
 {
+	/* Of a call there are two instructions in the copy: push, jmp. */
+	unsigned int n = strcmp(program, "displaced") == 0 ? 3 : 2;
+
 	need_victim();
-	for (unsigned int back = 0; back < 3; back++)
+	for (unsigned int back = 0; back < n; back++)
 		halt_inside(back);
 }
 
