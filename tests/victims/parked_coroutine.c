@@ -14,7 +14,8 @@
  *
  * Three ways to have one: ucontext; SIGALTSTACK: a handler on an alternate stack that is jumped
  * back into, as QEMU does; and SWITCH: a few instructions, which no symbol tells of. There all
- * commands are read by another coroutine: the main thread is never on its own stack.
+ * commands are read by another coroutine: the main thread is never on its own stack. So it is
+ * never borrowed (docs/borrowing.md), and a second thread does nothing but be there for that.
  */
 #include <pthread.h>
 #include <semaphore.h>
@@ -26,6 +27,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #define OLD 1
 #define STACK_SIZE 65536
@@ -319,14 +321,27 @@ static _Noreturn void loop(void)
 	exit(0);
 }
 
+#ifdef SWITCH
+static void *idle(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+#endif
+
 int main(void)
 {
+#ifdef SWITCH
+	pthread_t thread;
+#endif
+
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sem_init(&held, 0, 0);
 	sem_init(&dropped, 0, 0);
 #ifdef SWITCH
 	stack = new_stack();
-	if (!stack)
+	if (!stack || pthread_create(&thread, NULL, idle, NULL) != 0)
 		return 1;
 	enter_new(stack, loop);
 #else
