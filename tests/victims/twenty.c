@@ -40,12 +40,42 @@ __attribute__((noipa)) int extra(int x)
 	}
 STEPS(STEP)
 
-__attribute__((noipa)) int all(int x)
+int all_steps(int x);
+
+__attribute__((noipa)) int all_steps(int x)
 {
 #define CALL(i_) x = step_##i_(x);
 	STEPS(CALL)
 	return x;
 }
+
+/*
+ * A loop leads to its third byte: only a short jump fits in front of that, and the long one
+ * goes to the padding (tests/scenarios/servers/test_pad.c). That does not begin where all() ends:
+ * the address would be one that all() may have been left by, and padding has no unwind tables.
+ */
+asm("	.text\n"
+    "	.p2align 4\n"
+    "	.globl	all\n"
+    "	.type	all, @function\n"
+    "all:\n"
+    "	.cfi_startproc\n"
+    "	mov	$1, %al\n"
+    "1:	dec	%al\n"
+    "	jne	1b\n"
+    "	sub	$8, %rsp\n"
+    "	.cfi_adjust_cfa_offset 8\n"
+    "	call	all_steps\n"
+    "	add	$8, %rsp\n"
+    "	.cfi_adjust_cfa_offset -8\n"
+    "	ret\n"
+    "	.cfi_endproc\n"
+    "	.size	all, . - all\n"
+    "	.type	behind_all, @function\n"
+    "behind_all:\n"
+    "	ret\n"
+    "	.size	behind_all, . - behind_all\n"
+    "	.skip	16, 0x90\n");
 
 static void *work(void *arg)
 {
