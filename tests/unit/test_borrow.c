@@ -137,9 +137,12 @@ static bool is_in(pid_t tid, long nr)
 
 static void await(pid_t tid, long nr)
 {
-	for (int i = 0; i < 5000 && !is_in(tid, nr); i++)
+	for (int i = 0; i < 5000; i++) {
+		if (is_in(tid, nr))
+			return;
 		msleep(1);
-	CHECK(is_in(tid, nr));
+	}
+	CHECK(!"it comes to be where it is awaited");
 }
 
 /* Until it is where its role has it. poll(2) is restarted after a stop. */
