@@ -3,10 +3,10 @@
  * Where and how the entry of a function is redirected, or why it cannot be.
  *
  * The overwritten bytes [at, at + len) must be whole instructions (with what follows up to
- * at + moved) without system call, and with none but the last one a call; nothing may branch into
- * their middle, no function may start there, they must not cross a page. Behind a return or jump they may be padding
- * that belongs to nobody. If five bytes are not to be had, two are tried, with the long jump
- * in padding nearby.
+ * at + moved) without system call, and with none but the last one a call; nothing may branch
+ * into their middle, no function may start there, they must not cross a page. Behind a return or
+ * jump they may be padding that belongs to nobody. If five bytes are not to be had, two are tried,
+ * with the long jump in padding nearby.
  */
 #include "text/text_priv.h"
 

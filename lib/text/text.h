@@ -65,9 +65,9 @@ enum {
 /*
  * Plan the redirect of the function at `func` (size 0: from symbol and FDE). Refusals, each
  * with where and why in *err: -UG_E_TOO_SHORT, -UG_E_ENTRY (system call in the bytes, or a call
- * that is not the last of them, a branch into them, page crossing, undecodable, displacement impossible), -UG_E_PARTS,
- * -UG_E_ALIASED, -UG_E_CLONE (by name), -UG_E_NO_SYMBOL (no function starts there: neither a
- * symbol nor an FDE).
+ * that is not the last of them, a branch into them, page crossing, undecodable, displacement
+ * impossible), -UG_E_PARTS, -UG_E_ALIASED, -UG_E_CLONE (by name), -UG_E_NO_SYMBOL (no function
+ * starts there: neither a symbol nor an FDE).
  */
 int ug_text_plan(struct ug_text *text, ug_raddr_t func, uint64_t size, const char *name,
 		 unsigned int flags, struct ug_site_plan *ret, struct ug_error *err) ug_must_check;

@@ -182,3 +182,17 @@ const char *scenario_build_for(const char *source, const char *const *targets, s
 		scenario_die("building %s: %s\n%s", source, err.message, report.compiler_output);
 	return output;
 }
+
+int scenario_killat(struct command *c, const char *const options[], const char *const verb[])
+{
+	const char *argv[COMMAND_ARGS_MAX + 1] = { scenario_bin("tests/tools/killat"), "-p", "-w",
+						   "ugraft-worker" };
+	int n = 4;
+
+	while (*options)
+		argv[n++] = *options++;
+	argv[n++] = scenario_bin("ugraft");
+	while (*verb)
+		argv[n++] = *verb++;
+	return command_run(c, argv);
+}

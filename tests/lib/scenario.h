@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "lib/command.h"
+
 struct scenario_victim {
 	pid_t pid;
 	FILE *in, *out;		/* to and from it */
@@ -45,6 +47,9 @@ const char *scenario_dir(void);
 /* Zeroed memory to share with a victim that maps the file at *ret_path (valid to the end): what
  * it has counted can be read without asking it. One for a test. */
 void *scenario_share(size_t size, const char **ret_path);
+
+/* killat OPTIONS... ugraft VERB..., which acts at the calls of the worker: killat's exit status. */
+int scenario_killat(struct command *c, const char *const options[], const char *const verb[]);
 
 /* Paths: $UG_TEST_SRC (the source tree) and $UG_TEST_BUILD (the build directory). */
 const char *scenario_src(const char *relative);

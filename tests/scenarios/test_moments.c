@@ -30,7 +30,6 @@
 #include "lib/victim.h"
 #include "ugraft/ugraft.h"
 
-#define WORKER "ugraft-worker"
 #define NAME "protocol-fix"
 
 /* A busy machine takes its time for the script; the watchdog of a SEIZE allows a second. */
@@ -102,21 +101,13 @@ static void stop_victim(void)
 /* killat OPTIONS... ugraft load|unload ... PID; returns killat's exit status. */
 static int run_killat(struct command *c, const char *const options[], bool unload)
 {
-	const char *argv[COMMAND_ARGS_MAX + 1] = { scenario_bin("tests/tools/killat"), "-p", "-w",
-						   WORKER };
 	char pid[16];
-	int n = 4;
+	/* The watchdog allows 20 times as much: the script takes a while on a busy machine. */
+	const char *verb[] = { unload ? "unload" : "load", "--max-pause=200ms",
+			       unload ? NAME : patch, pid, NULL };
 
 	snprintf(pid, sizeof(pid), "%d", victim.pid);
-	for (int i = 0; options[i]; i++)
-		argv[n++] = options[i];
-	argv[n++] = scenario_bin("ugraft");
-	argv[n++] = unload ? "unload" : "load";
-	/* The watchdog allows 20 times as much: the script takes a while on a busy machine. */
-	argv[n++] = "--max-pause=200ms";
-	argv[n++] = unload ? NAME : patch;
-	argv[n] = pid;
-	return command_run(c, argv);
+	return scenario_killat(c, options, verb);
 }
 
 static void count_calls(bool unload)

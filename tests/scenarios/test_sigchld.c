@@ -30,7 +30,6 @@
 #include "tests/victims/parent.h"
 #include "ugraft/ugraft.h"
 
-#define WORKER "ugraft-worker"
 #define NAME "protocol-fix"
 #define POINTS_MAX 2000
 #define TRIES 5
@@ -87,22 +86,13 @@ static void await_calm(int last_child)
 /* killat OPTIONS... ugraft load|unload PID */
 static int run_killat(struct command *c, const char *const options[], bool unload)
 {
-	const char *argv[COMMAND_ARGS_MAX + 1] = { scenario_bin("tests/tools/killat"), "-p", "-w",
-						   WORKER };
 	char pid[16];
-	int n = 4;
+	/* The watchdog allows 20 times as much: the script takes a while on a busy machine. */
+	const char *verb[] = { "-vv", unload ? "unload" : "load", "--max-pause=200ms",
+			       unload ? NAME : patch, pid, NULL };
 
 	snprintf(pid, sizeof(pid), "%d", victim.pid);
-	for (int i = 0; options[i]; i++)
-		argv[n++] = options[i];
-	argv[n++] = scenario_bin("ugraft");
-	argv[n++] = "-vv";
-	argv[n++] = unload ? "unload" : "load";
-	/* The watchdog allows 20 times as much: the script takes a while on a busy machine. */
-	argv[n++] = "--max-pause=200ms";
-	argv[n++] = unload ? NAME : patch;
-	argv[n] = pid;
-	return command_run(c, argv);
+	return scenario_killat(c, options, verb);
 }
 
 /* Where threads are let go each time, where they are stopped together once; a few of the others. */

@@ -42,16 +42,11 @@
 #include <linux/aio_abi.h>
 #include <linux/futex.h>
 
-#define OLD 1
-#define NEW 2
+#include "protocol_calls.h"
+
 #define THREADS_MAX 128
 #define SIG_NUMBER (SIGRTMIN + 1)
 #define SIG_NEVER (SIGRTMIN + 2)
-
-/* Not static: a patch must find them, and callers must not see through them. */
-void park_here(void);
-int g(int x);
-int f(int park);
 
 /* Seen by the process that sends signals, and by children. */
 static struct shared {
@@ -61,7 +56,6 @@ static struct shared {
 } *sh;
 
 static atomic_ulong calls[3], rounds, other, wrong;
-atomic_ulong mixed;
 static atomic_ulong class_e[THREADS_MAX];
 static __thread unsigned int me;
 static int nthreads, ep;
@@ -92,23 +86,6 @@ __attribute__((noipa)) void park_here(void)
 {
 	if (in_round)
 		unwind();
-}
-
-__attribute__((noipa)) int g(int x)
-{
-	return x + OLD;
-}
-
-__attribute__((noipa)) int f(int park)
-{
-	int before = g(0), after;
-
-	if (park)
-		park_here();
-	after = g(0);
-	if (before != OLD || after != OLD)
-		atomic_fetch_add(&mixed, 1);
-	return OLD;
 }
 
 static void call_once(void)

@@ -32,17 +32,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OLD 1
-#define NEW 2
+#include "protocol_calls.h"
+
 #define NAP_NS 300000
 
-/* Not static: a patch must find them, and callers must not see through them. */
-void park_here(void);
-int g(int x);
-int f(int park);
-
 static atomic_ulong calls[3];
-atomic_ulong mixed;
 static char **own_argv;
 static int run_number, nthreads;
 static atomic_int exec_now;
@@ -57,23 +51,6 @@ static void *serve(void *arg);
 
 __attribute__((noipa)) void park_here(void)
 {
-}
-
-__attribute__((noipa)) int g(int x)
-{
-	return x + OLD;
-}
-
-__attribute__((noipa)) int f(int park)
-{
-	int before = g(0), after;
-
-	if (park)
-		park_here();
-	after = g(0);
-	if (before != OLD || after != OLD)
-		atomic_fetch_add(&mixed, 1);
-	return OLD;
 }
 
 static int call_once(void)

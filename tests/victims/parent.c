@@ -20,36 +20,12 @@
 #include <unistd.h>
 
 #include "tests/victims/parent.h"
+#include "protocol_calls.h"
 
-#define OLD 1
-
-/* Not static: a patch must find them. */
-void park_here(void);
-int g(int x);
-int f(int park);
-
-unsigned long mixed;
 static struct parent_shared *sh;
 
 __attribute__((noipa)) void park_here(void)
 {
-}
-
-__attribute__((noipa)) int g(int x)
-{
-	return x + OLD;
-}
-
-__attribute__((noipa)) int f(int park)
-{
-	int before = g(0), after;
-
-	if (park)
-		park_here();
-	after = g(0);
-	if (before != OLD || after != OLD)
-		mixed++;
-	return OLD;
 }
 
 static void live_as_child(void)

@@ -21,13 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OLD 1
-#define NEW 2
-
-/* External, so that nothing is known about who calls them. */
-void park_here(void);
-int g(int x);
-int f(int park);
+#include "protocol_calls.h"
 
 struct worker {
 	atomic_ulong calls[3];
@@ -36,7 +30,6 @@ struct worker {
 
 static struct worker *workers;
 static unsigned int nworkers;
-atomic_ulong mixed;
 static atomic_int want_parked, parked;
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_cond = PTHREAD_COND_INITIALIZER;
@@ -50,23 +43,6 @@ __attribute__((noipa)) void park_here(void)
 		pthread_cond_wait(&gate_cond, &gate_lock);
 	atomic_fetch_sub(&parked, 1);
 	pthread_mutex_unlock(&gate_lock);
-}
-
-__attribute__((noipa)) int g(int x)
-{
-	return x + OLD;
-}
-
-__attribute__((noipa)) int f(int park)
-{
-	int before = g(0), after;
-
-	if (park)
-		park_here();
-	after = g(0);
-	if (before != OLD || after != OLD)
-		atomic_fetch_add(&mixed, 1);
-	return OLD;
 }
 
 static void *work(void *arg)

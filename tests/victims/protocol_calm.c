@@ -15,37 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OLD 1
-#define NEW 2
-
-/* Not static: a patch must find them, and callers must not see through them. */
-void park_here(void);
-int g(int x);
-int f(int park);
+#include "protocol_calls.h"
 
 static atomic_ulong calls[3];
-atomic_ulong mixed;
 static long nap_ns;
 
 __attribute__((noipa)) void park_here(void)
 {
-}
-
-__attribute__((noipa)) int g(int x)
-{
-	return x + OLD;
-}
-
-__attribute__((noipa)) int f(int park)
-{
-	int before = g(0), after;
-
-	if (park)
-		park_here();
-	after = g(0);
-	if (before != OLD || after != OLD)
-		atomic_fetch_add(&mixed, 1);
-	return OLD;
 }
 
 static void call_once(void)
