@@ -160,7 +160,8 @@ static int compare(struct ug_resolution *r, struct ug_target *file, const struct
 	       "the old one does not: %s; a caller may keep values there (gcc -fipa-ra). Patch the "
 	       "callers too, or say --assume-abi when they were built with -fno-ipa-ra", name,
 	       file->path, regs);
-	return ug_err_where(err, file->path, name, 0);
+	ug_err_where(err, file->path, name, 0);
+	return -UG_E_CLOBBER;
 }
 
 static int check_registers(struct ug_resolution *r, struct ug_target *file,
@@ -182,8 +183,10 @@ static int check_registers(struct ug_resolution *r, struct ug_target *file,
 	if (assume_abi)
 		return 0;
 	rc = ug_text_clobbers(text, pin->offset, pin->size, &old, err);
-	if (rc < 0)
-		return ug_err_where(err, file->path, f->decl->rec.old_name, pin->offset);
+	if (rc < 0) {
+		ug_err_where(err, file->path, f->decl->rec.old_name, pin->offset);
+		return rc;
+	}
 	return old.unknown_call ? 0 : compare(r, file, f, &old, err);
 }
 
@@ -219,7 +222,8 @@ static int check_aliases(const struct ug_resolution *r, const struct ug_target *
 		return 0;
 	ug_err(err, -UG_E_ALIASED, "%s has other names at its address in %s: %s; replace them too, or "
 	       "say .aliases_ok = 1", f->decl->rec.old_name, file->path, a.names);
-	return ug_err_where(err, file->path, f->decl->rec.old_name, pin->offset);
+	ug_err_where(err, file->path, f->decl->rec.old_name, pin->offset);
+	return -UG_E_ALIASED;
 }
 
 static int check_func(struct ug_resolution *r, const struct ug_resolved_func *f, bool assume_abi,

@@ -215,7 +215,8 @@ static int refuse(struct source *s, const struct ug_rel *rel, const char *why)
 	ug_err(s->err, -UG_E_CHANGE, "%s+%#llx: %s; see 'ugraft build --explain=RELOCATION'",
 	       s->item->name[0] ? s->item->name : "a constant",
 	       (unsigned long long)(rel->offset - s->item->value), why);
-	return ug_err_where(s->err, s->d->after->path, s->item->name, 0);
+	ug_err_where(s->err, s->d->after->path, s->item->name, 0);
+	return -UG_E_CHANGE;
 }
 
 /* The symbol a relocation gets; *addend is that for its start. */

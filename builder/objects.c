@@ -252,7 +252,8 @@ static int different(struct build *b, size_t i, const struct ug_match *m)
 		return other_maker(b, i, m);
 	ug_err(b->err, -UG_E_IDENTITY, "%s: the binary does not run this code (%s); see "
 	       "'ugraft build --explain=DIFFERENT'", label(&b->opts->pairs[i]), m->text);
-	return ug_err_where(b->err, b->opts->targets[0], NULL, 0);
+	ug_err_where(b->err, b->opts->targets[0], NULL, 0);
+	return -UG_E_IDENTITY;
 }
 
 /* Pair i in every target that holds it. */
@@ -418,9 +419,8 @@ static int refused(struct build *b)
 	ug_vec_for_each(&b->report->findings, f) {
 		if (!ug_reason_refuses(f->reason))
 			continue;
-		ug_err(b->err, -UG_E_CHANGE, "%s: %s; see 'ugraft build --explain=%s'",
-		       ug_reason_text(f->reason), f->what, ug_reason_name(f->reason));
-		return ug_err_where(b->err, NULL, NULL, 0);
+		return ug_err(b->err, -UG_E_CHANGE, "%s: %s; see 'ugraft build --explain=%s'",
+			      ug_reason_text(f->reason), f->what, ug_reason_name(f->reason));
 	}
 	return 0;
 }

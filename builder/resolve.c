@@ -24,8 +24,10 @@ static int find_func(struct ug_target *file, struct ug_resolved_func *f, struct 
 	int rc;
 
 	rc = ug_symbol_find(file->obj, rec->old_name, rec->position, &sym, err);
-	if (rc < 0)
-		return ug_err_where(err, file->path, rec->old_name, 0);
+	if (rc < 0) {
+		ug_err_where(err, file->path, rec->old_name, 0);
+		return rc;
+	}
 	if (sym.type == STT_GNU_IFUNC)
 		return 0;	/* which implementation is in use is known in the process only */
 	if (sym.type != STT_FUNC)
@@ -83,8 +85,10 @@ static int find_in_group(struct ug_resolution *r, struct ug_resolved_ref *ref, s
 			missing = file;
 			continue;
 		}
-		if (rc < 0)
-			return ug_err_where(err, file->path, ref->name, 0);
+		if (rc < 0) {
+			ug_err_where(err, file->path, ref->name, 0);
+			return rc;
+		}
 		found = true;
 		*ret_exported &= sym.dynamic;
 	}
@@ -101,8 +105,10 @@ static int pin_in_file(struct ug_target *file, struct ug_resolved_ref *ref, bool
 	int rc;
 
 	rc = ug_symbol_find(file->obj, ref->name, ref->pos, &sym, err);
-	if (rc < 0)
-		return ug_err_where(err, file->path, ref->name, 0);
+	if (rc < 0) {
+		ug_err_where(err, file->path, ref->name, 0);
+		return rc;
+	}
 	if (sym.type == STT_GNU_IFUNC)
 		return 0;
 	if ((sym.type == STT_TLS) != tls)

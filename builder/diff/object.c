@@ -720,7 +720,8 @@ int ug_dobj_open(const char *path, struct ug_dobj **ret, struct ug_error *err)
 	rc = open_into(o, err);
 	if (rc < 0) {
 		ug_dobj_close(o);
-		return ug_err_where(err, path, NULL, 0);
+		ug_err_where(err, path, NULL, 0);
+		return rc;
 	}
 	*ret = o;
 	return 0;

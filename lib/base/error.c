@@ -114,24 +114,22 @@ int ug_err_errno(struct ug_error *err, const char *fmt, ...)
 	return -saved;
 }
 
-int ug_err_where(struct ug_error *err, const char *object, const char *function, uint64_t address)
+void ug_err_where(struct ug_error *err, const char *object, const char *function, uint64_t address)
 {
 	if (!err)
-		return 0;
+		return;
 	if (object)
 		(void)snprintf(err->object, sizeof(err->object), "%s", object);
 	if (function)
 		(void)snprintf(err->function, sizeof(err->function), "%s", function);
 	if (address)
 		err->address = address;
-	return err->code;
 }
 
-int ug_err_thread(struct ug_error *err, pid_t pid, pid_t tid)
+void ug_err_thread(struct ug_error *err, pid_t pid, pid_t tid)
 {
 	if (!err)
-		return 0;
+		return;
 	err->pid = pid;
 	err->tid = tid;
-	return err->code;
 }

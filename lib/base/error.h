@@ -23,10 +23,13 @@ int ug_err(struct ug_error *err, int code, const char *fmt, ...) ug_printf(3, 4)
 /* The same for a failed system call: appends ": strerror(errno)", returns -errno. */
 int ug_err_errno(struct ug_error *err, const char *fmt, ...) ug_printf(2, 3);
 
-/* Add the place to an error already set; NULL leaves a field alone. Returns err->code. */
-int ug_err_where(struct ug_error *err, const char *object, const char *function, uint64_t address);
+/*
+ * Add the place to an error already set; NULL leaves a field alone. No code is returned: where err
+ * is NULL only the caller has it.
+ */
+void ug_err_where(struct ug_error *err, const char *object, const char *function, uint64_t address);
 
-/* Add the thread. Returns err->code. */
-int ug_err_thread(struct ug_error *err, pid_t pid, pid_t tid);
+/* Add the thread. */
+void ug_err_thread(struct ug_error *err, pid_t pid, pid_t tid);
 
 #endif

@@ -27,7 +27,7 @@ static int busy(const struct ug_proc *p, const struct ug_reg_site *site, const u
 		       "original code nor a jump of ugraft; %s", (unsigned long long)site->at,
 		       p->pid, who);
 
-	(void)ug_err_where(err, NULL, NULL, site->at);
+	ug_err_where(err, NULL, NULL, site->at);
 	return r;
 }
 

@@ -47,7 +47,7 @@ int ug_match_object(struct ug_match *m, size_t i, struct ug_error *err)
 		return 0;
 	}
 	r = no_object(m, po, err);
-	(void)ug_err_where(err, label(po), NULL, 0);
+	ug_err_where(err, label(po), NULL, 0);
 	return r;
 }
 
@@ -90,7 +90,7 @@ int ug_match_func(struct ug_match *m, size_t i, struct ug_error *err)
 	} else {
 		r = by_symbol(m, mo->obj, pf->old_name, pf->pos, &sym, err);
 		if (r < 0) {
-			(void)ug_err_where(err, mo->obj->name, pf->old_name, 0);
+			ug_err_where(err, mo->obj->name, pf->old_name, 0);
 			return r;
 		}
 		mf->addr = sym.addr;

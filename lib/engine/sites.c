@@ -106,7 +106,7 @@ static int plan_at(struct ug_target *t, struct ug_object *obj, ug_raddr_t addr, 
 		reserve_plan(text, &ret->plan);
 		ret->planned = true;
 	} else
-		(void)ug_err_where(err, obj->name, name, addr);
+		ug_err_where(err, obj->name, name, addr);
 	return r;
 }
 

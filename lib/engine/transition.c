@@ -355,7 +355,7 @@ int ug_run_explain(const struct ug_run *run, struct ug_error *err)
 	if (bare) {
 		(void)ug_err(err, -UG_E_UNSUPPORTED, "thread %d has no usable thread pointer (%#llx)",
 			     bare->tid, (unsigned long long)bare->pointer);
-		(void)ug_err_thread(err, run->t->proc.pid, bare->tid);
+		ug_err_thread(err, run->t->proc.pid, bare->tid);
 		return -UG_E_UNSUPPORTED;
 	}
 	ug_vec_for_each(&run->threads, rec) {
@@ -368,7 +368,7 @@ int ug_run_explain(const struct ug_run *run, struct ug_error *err)
 			   rec->tid, rec->report.reason) :
 		    ug_err(err, -UG_E_STACK_BUSY, "thread %d was never outside the functions when the "
 			   "process was stopped", rec->tid);
-		(void)ug_err_thread(err, run->t->proc.pid, rec->tid);
+		ug_err_thread(err, run->t->proc.pid, rec->tid);
 		return r;
 	}
 	return ug_err(err, -UG_E_STACK_BUSY, "memory of the process holds a pointer into the "

@@ -435,7 +435,7 @@ int ug_object_open_file(const char *path, struct ug_object **ret, struct ug_erro
 		if (obj && fd >= 0)
 			obj->fd = -1;
 		ug_object_close(obj);
-		(void)ug_err_where(err, path, NULL, 0);
+		ug_err_where(err, path, NULL, 0);
 		return r;
 	}
 	*ret = obj;

@@ -95,7 +95,7 @@ int ug_symbol_find(struct ug_object *obj, const char *name, unsigned int pos,
 	if (!found) {
 		r = !pos && m.defaults ? ambiguous(obj, name, err)
 				       : no_symbol(obj, name, pos, &m, err);
-		(void)ug_err_where(err, obj->name, name, 0);
+		ug_err_where(err, obj->name, name, 0);
 		return r;
 	}
 	*ret = *found;

@@ -266,7 +266,7 @@ int ug_proc_check_untraced(struct ug_proc *p, struct ug_error *err)
 		(void)ug_err(err, -UG_E_TRACED, "process %d is traced by process %d: end that "
 			     "debugger first", p->pid, tracer);
 		r = -UG_E_TRACED;
-		(void)ug_err_thread(err, p->pid, tasks.v[i].tid);
+		ug_err_thread(err, p->pid, tasks.v[i].tid);
 		break;
 	}
 	ug_tasks_free(&tasks);
@@ -319,7 +319,7 @@ int ug_proc_check_shadow_stack(struct ug_proc *p, struct ug_error *err)
 		(void)ug_err(err, -UG_E_SHADOW_STACK,
 			     "process %d uses a user shadow stack; its returns cannot be borrowed",
 			     p->pid);
-		(void)ug_err_thread(err, p->pid, tasks.v[i].tid);
+		ug_err_thread(err, p->pid, tasks.v[i].tid);
 		r = -UG_E_SHADOW_STACK;
 	}
 	ug_tasks_free(&tasks);

@@ -141,7 +141,7 @@ static int find_vfork(struct ug_stop *s, const struct ug_tasks *tasks, struct ug
 		if (task->state != 'D' || !ug_task_in_vfork(s->p, task->tid))
 			continue;
 		(void)ug_err(err, -UG_E_VFORK, "thread %d waits for its vfork child", task->tid);
-		(void)ug_err_thread(err, s->p->pid, task->tid);
+		ug_err_thread(err, s->p->pid, task->tid);
 		return -UG_E_VFORK;
 	}
 	return 0;

@@ -110,7 +110,7 @@ static int bad_thread(struct ug_stop *s, struct ug_tracee *t, int code, const ch
 		      struct ug_error *err)
 {
 	(void)ug_err(err, code, "thread %d of process %d %s", t->t.tid, s->p->pid, what);
-	(void)ug_err_thread(err, s->p->pid, t->t.tid);
+	ug_err_thread(err, s->p->pid, t->t.tid);
 	return code;
 }
 

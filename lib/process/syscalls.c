@@ -171,7 +171,7 @@ int ug_proc_check_transfers(struct ug_proc *p, struct ug_error *err)
 		r = ug_err(err, -UG_E_TRANSFER, "thread %d is in the middle of %s, which a stop could "
 			   "cut short: try again later, or without --no-short-transfers",
 			   tasks.v[i].tid, name ? name : "a transfer");
-		(void)ug_err_thread(err, p->pid, tasks.v[i].tid);
+		ug_err_thread(err, p->pid, tasks.v[i].tid);
 	}
 	ug_tasks_free(&tasks);
 	return r;

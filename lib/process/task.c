@@ -72,7 +72,7 @@ int ug_task_read(struct ug_proc *p, pid_t tid, struct ug_task *ret, struct ug_er
 	if (r < 0) {
 		(void)ug_err(err, (int)r, "cannot read the state of thread %d: %s", tid,
 			     strerror((int)-r));
-		(void)ug_err_thread(err, p->pid, tid);
+		ug_err_thread(err, p->pid, tid);
 		return (int)r;
 	}
 	*ret = t;
@@ -212,7 +212,7 @@ int ug_task_syscall(struct ug_proc *p, pid_t tid, struct ug_task_syscall *ret,
 	if (r < 0) {
 		(void)ug_err(err, (int)r, "cannot read the system call of thread %d: %s", tid,
 			     strerror((int)-r));
-		(void)ug_err_thread(err, p->pid, tid);
+		ug_err_thread(err, p->pid, tid);
 		return (int)r;
 	}
 	*ret = sc;

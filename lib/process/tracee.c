@@ -35,7 +35,7 @@ static int refuse(struct ug_proc *p, pid_t tid, int code, pid_t tracer, struct u
 	else
 		(void)ug_err(err, code, "cannot trace thread %d of process %d: %s", tid, p->pid,
 			     strerror(-code));
-	(void)ug_err_thread(err, p->pid, tid);
+	ug_err_thread(err, p->pid, tid);
 	return code;
 }
 

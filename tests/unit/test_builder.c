@@ -16,6 +16,7 @@
 #include "base/cleanup.h"
 #include "builder/build.h"
 #include "builder/compile.h"
+#include "builder/diff/diff.h"
 #include "object/symbol.h"
 
 static char dir[64];
@@ -337,6 +338,16 @@ static void test_references(void **state)
 	ug_patch_close(p);
 }
 
+/* Whoever wants no detail still learns that it failed. */
+static void test_no_detail(void **state)
+{
+	static const struct ug_diff_opts opts = { 0 };
+	struct ug_diff *diff = NULL;
+
+	assert_true(ug_diff_open("/no/such/a.o", "/no/such/b.o", &opts, &diff, NULL) < 0);
+	assert_null(diff);
+}
+
 static void test_clang(void **state)
 {
 	static const char text[] = "int n(int x) { return x; }\n" PATCH
@@ -363,6 +374,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_registers),
 		cmocka_unit_test(test_references),
+		cmocka_unit_test(test_no_detail),
 		cmocka_unit_test(test_clang),
 	};
 
