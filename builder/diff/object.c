@@ -600,11 +600,13 @@ struct ug_place ug_dobj_place(const struct ug_dobj *o, const struct ug_rel *rel,
 			      uint64_t base)
 {
 	const Elf64_Sym *sym = &o->file.syms[rel->sym];
-	struct ug_place p = { UG_NO_ITEM, rel->sym, rel->addend };
+	struct ug_place p = { UG_NO_ITEM, rel->sym, 0 };
 	bool tls_data = ELF64_ST_TYPE(sym->st_info) == STT_TLS;
+	uint64_t off = (uint64_t)rel->addend;	/* of a malformed object it may be anything */
 
 	if (ug_rel_is_pc(rel->type))
-		p.off += insn_end ? (int64_t)(insn_end - rel->offset) : -(int64_t)(rel->offset - base);
+		off += (insn_end ? insn_end : base) - rel->offset;
+	p.off = (int64_t)off;
 	if (sym->st_shndx == SHN_COMMON)
 		p.item = o->sym_item[rel->sym];
 	if (sym->st_shndx == SHN_UNDEF || sym->st_shndx >= o->file.nsh)
@@ -614,9 +616,9 @@ struct ug_place ug_dobj_place(const struct ug_dobj *o, const struct ug_rel *rel,
 		p.item = o->sym_item[rel->sym];
 		return p;
 	}
-	p.item = ug_dobj_item_at(o, sym->st_shndx, sym->st_value + (uint64_t)p.off);
+	p.item = ug_dobj_item_at(o, sym->st_shndx, sym->st_value + off);
 	if (p.item != UG_NO_ITEM)
-		p.off += (int64_t)(sym->st_value - o->items.v[p.item].value);
+		p.off = (int64_t)(off + sym->st_value - o->items.v[p.item].value);
 	return p;
 }
 
