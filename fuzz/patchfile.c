@@ -2,20 +2,11 @@
 /*
  * Fuzz target: whatever the bytes of a patch file, opening, laying out and linking it ends
  * with an error or with images, never outside of a buffer.
- *
- *	clang -fsanitize=fuzzer,address,undefined -DUG_LIBFUZZER ...	libFuzzer, AFL++
- *
- * Without UG_LIBFUZZER it is a plain test: each file of the corpus given as an argument, and
- * a fixed series of mutations of it.
  */
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "fuzz/driver.h"
 #include "patchfile/patch.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int address(void *ctx, const struct ug_patch_ref *ref, ug_raddr_t *ret, struct ug_error *err)
 {
@@ -86,63 +77,3 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	ug_patch_close(patch);
 	return 0;
 }
-
-#ifndef UG_LIBFUZZER
-#define MUTATIONS 3000
-
-static uint32_t next_random(uint32_t *x)
-{
-	*x ^= *x << 13;
-	*x ^= *x >> 17;
-	*x ^= *x << 5;
-	return *x;
-}
-
-static void mutate(const uint8_t *data, size_t size, uint32_t seed)
-{
-	static const uint8_t interesting[] = { 0, 1, 0x7f, 0x80, 0xff };
-	uint8_t *copy = malloc(size);
-	uint32_t x = seed * 2654435761u + 1;
-
-	if (!copy)
-		return;
-	memcpy(copy, data, size);
-	for (uint32_t n = next_random(&x) % 4 + 1; n; n--) {
-		size_t at = next_random(&x) % size;
-
-		if (next_random(&x) & 1)
-			copy[at] = interesting[next_random(&x) % sizeof(interesting)];
-		else
-			copy[at] ^= (uint8_t)(1u << (next_random(&x) & 7));
-	}
-	(void)LLVMFuzzerTestOneInput(copy, size);
-	free(copy);
-}
-
-static int run_file(const char *path)
-{
-	static uint8_t data[1 << 20];
-	FILE *f = fopen(path, "rb");
-	size_t size;
-
-	if (!f)
-		return -1;
-	size = fread(data, 1, sizeof(data), f);
-	fclose(f);
-	(void)LLVMFuzzerTestOneInput(data, size);
-	for (uint32_t i = 0; size && i < MUTATIONS; i++)
-		mutate(data, size, i);
-	return 0;
-}
-
-int main(int argc, char **argv)
-{
-	for (int i = 1; i < argc; i++) {
-		if (run_file(argv[i]) < 0) {
-			perror(argv[i]);
-			return 1;
-		}
-	}
-	return argc < 2;
-}
-#endif
