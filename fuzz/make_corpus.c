@@ -206,52 +206,78 @@ static void make_registry(void)
 
 /* ---- code ---- */
 
+static uint32_t offset_of(struct ug_object *obj, const char *name, uint32_t *ret_size)
+{
+	struct ug_symbol sym;
+
+	if (ug_symbol_find(obj, name, 0, &sym, NULL) < 0)
+		errx(1, "no %s", name);
+	if (ret_size)
+		*ret_size = (uint32_t)sym.size;
+	return (uint32_t)(sym.addr - FUZZ_CODE);
+}
+
 static void fill_head(struct ug_object *obj, struct fuzz_code *c)
 {
 	const char *const names[FUZZ_SYMBOLS] = {
 		"simple", "caller", "table", "thrower", "small", "tail", "loop", "_start",
 	};
-	struct ug_symbol sym;
 
-	for (size_t i = 0; i < FUZZ_SYMBOLS; i++) {
-		if (ug_symbol_find(obj, names[i], 0, &sym, NULL) < 0)
-			errx(1, "no %s", names[i]);
-		c->sym[i] = (struct fuzz_symbol){ (uint32_t)(sym.addr - FUZZ_CODE), (uint32_t)sym.size };
-	}
-	if (ug_symbol_find(obj, "text_end", 0, &sym, NULL) < 0)
-		errx(1, "no text_end");
-	c->text_len = (uint32_t)(sym.addr - FUZZ_CODE);
-	if (ug_symbol_find(obj, "eh_frame_start", 0, &sym, NULL) < 0)
-		errx(1, "no eh_frame_start");
-	c->eh_frame = (uint32_t)(sym.addr - FUZZ_CODE);
-	if (ug_symbol_find(obj, "eh_frame_end", 0, &sym, NULL) < 0)
-		errx(1, "no eh_frame_end");
-	c->eh_frame_len = (uint32_t)(sym.addr - FUZZ_CODE) - c->eh_frame;
-	c->len = (uint32_t)(sym.addr - FUZZ_CODE);
+	for (size_t i = 0; i < FUZZ_SYMBOLS; i++)
+		c->sym[i].off = offset_of(obj, names[i], &c->sym[i].size);
+	c->text_len = offset_of(obj, "text_end", NULL);
+	c->eh_frame = offset_of(obj, "eh_frame_start", NULL);
+	c->len = offset_of(obj, "eh_frame_end", NULL);
+	c->eh_frame_len = c->len - c->eh_frame;
 }
 
-/* A thread in `simple`, which `caller` has called, which _start has called: no frame has locals. */
-static size_t fill_stack(struct fuzz_code *c, uint8_t *bytes)
-{
-	const uint64_t stack[] = {
-		FUZZ_CODE + c->sym[1].off + 9, 1, FUZZ_CODE + c->sym[7].off + 9, 2, 3, 4, 5, 6,
-	};
+struct code_input {
+	struct fuzz_code c;
+	uint8_t bytes[65536];
+};
 
-	c->stack_len = sizeof(stack);
-	c->reg[7] = FUZZ_STACK_END - sizeof(stack);
-	c->reg[16] = FUZZ_CODE + c->sym[0].off;
-	memcpy(bytes, stack, sizeof(stack));
-	return sizeof(stack);
+/* A thread at the beginning of `simple`, whose return address is the first word of the stack. */
+static void save_stack(const char *name, struct code_input *in, const uint64_t *stack, size_t words)
+{
+	in->c.stack_len = (uint32_t)(words * 8);
+	in->c.reg[7] = FUZZ_STACK_END - in->c.stack_len;
+	in->c.reg[16] = FUZZ_CODE + in->c.sym[0].off;
+	memcpy(in->bytes + in->c.len, stack, words * 8);
+	save(name, in, sizeof(in->c) + in->c.len + in->c.stack_len);
+}
+
+#define CALL_LEN 5
+
+static void make_stacks(struct code_input *in, struct ug_object *obj)
+{
+	/* `caller`: sub $8, %rsp; call. _start: xor; call. */
+	const uint64_t in_caller = FUZZ_CODE + in->c.sym[1].off + 4 + CALL_LEN;
+	const uint64_t in_start = FUZZ_CODE + in->c.sym[7].off + 2 + CALL_LEN;
+	uint64_t stack[128] = { in_caller, 1, in_start, 2, 3 };
+
+	save_stack("unwind/main", in, stack, 8);
+	in->c.alien = 1;
+	save_stack("unwind/alien", in, stack, 8);
+	in->c.alien = 0;
+	for (size_t i = 0; i < 80; i += 2)
+		stack[i] = in_caller;
+	stack[80] = in_start;
+	save_stack("unwind/deep", in, stack, 82);
+	/* struct rt_sigframe: the return word, then a ucontext (lib/stack/internal.h) */
+	memset(stack, 0, sizeof(stack));
+	stack[0] = FUZZ_CODE + offset_of(obj, "restorer", NULL);
+	stack[1 + 5 + 15] = FUZZ_STACK_END - 4 * 8;	/* rsp */
+	stack[1 + 5 + 16] = FUZZ_CODE + in->c.sym[0].off;
+	stack[1 + 5 + 18] = 0x002b000000000033;
+	stack[64 - 4] = in_caller;
+	stack[64 - 2] = in_start;
+	save_stack("unwind/signal", in, stack, 64);
 }
 
 static void make_code(const char *elf)
 {
-	static struct {
-		struct fuzz_code c;
-		uint8_t bytes[65536];
-	} in;
+	static struct code_input in;
 	struct ug_object *obj;
-	size_t n;
 
 	if (ug_object_open_file(elf, &obj, NULL) < 0 || ug_object_symtab(obj, NULL) < 0)
 		errx(1, "%s is no object", elf);
@@ -259,10 +285,7 @@ static void make_code(const char *elf)
 	if (ug_object_read_file(obj, FUZZ_CODE, in.bytes, in.c.len, NULL) < 0)
 		errx(1, "%s is not in one piece", elf);
 	save("text/code", &in, sizeof(in.c) + in.c.len);
-	n = fill_stack(&in.c, in.bytes + in.c.len);
-	save("unwind/main", &in, sizeof(in.c) + in.c.len + n);
-	in.c.alien = 1;
-	save("unwind/alien", &in, sizeof(in.c) + in.c.len + n);
+	make_stacks(&in, obj);
 	ug_object_close(obj);
 }
 

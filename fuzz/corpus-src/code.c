@@ -5,10 +5,21 @@ __attribute__((noinline)) int simple(int x)
 	return x * 3 + 1;
 }
 
-__attribute__((noinline)) int caller(int x)
-{
-	return simple(x) + 2;
-}
+/* simple(x) + 2; make_corpus.c knows where its call is, and its frame. */
+int caller(int x);
+__asm__(".text\n"
+	"	.globl caller\n"
+	"	.type caller, @function\n"
+	"caller: .cfi_startproc\n"
+	"	sub $8, %rsp\n"
+	"	.cfi_def_cfa_offset 16\n"
+	"	call simple\n"
+	"	add $8, %rsp\n"
+	"	.cfi_def_cfa_offset 8\n"
+	"	add $2, %eax\n"
+	"	ret\n"
+	"	.cfi_endproc\n"
+	"	.size caller, . - caller\n");
 
 int table(int x)
 {
@@ -66,4 +77,10 @@ __asm__(".text\n"
 	"	call caller\n"
 	"	hlt\n"
 	"	.cfi_endproc\n"
-	"	.size _start, . - _start\n");
+	"	.size _start, . - _start\n"
+	/* As libc has it: a return to here is a signal's. */
+	"	.globl restorer\n"
+	"	.type restorer, @function\n"
+	"restorer: mov $15, %eax\n"
+	"	syscall\n"
+	"	.size restorer, . - restorer\n");
