@@ -226,26 +226,6 @@ static void on_abort(int signal)
 	save_crash();
 }
 
-#define PUBLIC __attribute__((visibility("default")))	/* asked for by the sanitizers' libraries */
-
-PUBLIC const char *__ubsan_default_options(void);
-PUBLIC const char *__lsan_default_suppressions(void);
-
-/* What asserts and the sanitizer of undefined behaviour do is abort, and that saves the input. */
-const char *__ubsan_default_options(void)
-{
-	return "abort_on_error=1:print_stacktrace=1";
-}
-
-/*
- * elf_end() of elfutils 0.188 does not free what elf_rawdata() has read when some headers of the
- * file are broken.
- */
-const char *__lsan_default_suppressions(void)
-{
-	return "leak:libelf.so";
-}
-
 /* A block of exactly its size, so that reading behind it is seen. */
 static void feed(const struct input *in)
 {

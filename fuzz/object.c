@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Fuzz target: whatever the bytes of an ELF file, it is an object or it is not, and all that is
- * asked of an object is answered without harm. Memory of the process is the file itself.
+ * asked of an object is answered without harm. The process has mapped the file as it wants to be.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +81,17 @@ static void ask(struct ug_proc *p, struct ug_object *obj)
 	ug_ignore(ug_object_tls_offset(p, obj, &offset, NULL));
 }
 
+static void map_segments(struct fake_proc *f, const struct ug_object *obj, const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i < obj->nsegs; i++) {
+		const struct ug_segment *s = &obj->segs[i];
+
+		if (s->offset < size)
+			fake_proc_put(f, s->start, data + s->offset,
+				      s->filesz < size - s->offset ? s->filesz : size - s->offset);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd = fake_file(data, size);
@@ -89,8 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char path[32];
 
 	fake_proc_open(&f);
-	fake_proc_put(&f, 0, data, size);
 	if (ug_object_open_file(fake_path(fd, path), &obj, NULL) == 0) {
+		map_segments(&f, obj, data, size);
 		ask(&f.proc, obj);
 		ug_object_close(obj);
 	}

@@ -43,7 +43,8 @@ static bool fill_ranges(struct ug_rangeset *set, const struct fuzz_code *c)
 			.kind = (enum ug_range_kind)(i % 4), .id = i,
 		};
 
-		ok &= ug_rangeset_add(set, r, NULL) == 0;
+		if (c->sym[i].size)
+			ok &= ug_rangeset_add(set, r, NULL) == 0;
 	}
 	ug_rangeset_seal(set);
 	return ok;
