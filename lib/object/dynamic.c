@@ -148,6 +148,9 @@ static int add_table(struct ug_proc *p, const struct ug_object *obj, ug_raddr_t 
 
 	if (!addr || !size || size > obj->end - addr)
 		return 0;
+	/* Before it is read: the memory of a program may be larger than ours. */
+	if (size / sizeof(Elf64_Rela) > UG_RELAS_MAX)
+		return -UG_E_BAD_ELF;
 	buf = malloc(size);
 	if (!buf)
 		return -ENOMEM;
