@@ -99,13 +99,18 @@ static void drop_overlapping(struct ug_objects *objs)
 	objs->n = kept;
 }
 
-static int add(struct ug_target *t, const struct ug_seg *seg, struct ug_objects *objs,
+/* *left: how much code may still be read; all records may name the same memory. */
+static int add(struct ug_target *t, const struct ug_seg *seg, struct ug_objects *objs, uint64_t *left,
 	       struct ug_error *err)
 {
 	struct ug_object *obj = NULL, **slot;
 	struct ug_error why;
-	int r = load_one(t, seg, &obj, &why);
+	int r;
 
+	if (seg->patch->rx_len > *left)
+		r = ug_err(&why, -UG_E_REGISTRY, "the patches have no sane size");
+	else
+		r = load_one(t, seg, &obj, &why);
 	if (r == -ENOMEM)
 		return ug_err(err, r, "out of memory");
 	if (r < 0) {
@@ -119,17 +124,19 @@ static int add(struct ug_target *t, const struct ug_seg *seg, struct ug_objects 
 		return ug_err(err, -ENOMEM, "out of memory");
 	}
 	*slot = obj;
+	*left -= seg->patch->rx_len;
 	return 0;
 }
 
 int ug_own_load(struct ug_target *t, struct ug_objects *ret, struct ug_error *err)
 {
 	struct ug_objects objs = { 0 };
+	uint64_t left = CODE_MAX;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < t->reg.nsegs; i++)
 		if (ug_own_has_code(&t->reg.segs[i]))
-			r = add(t, &t->reg.segs[i], &objs, err);
+			r = add(t, &t->reg.segs[i], &objs, &left, err);
 	if (r < 0) {
 		ug_objects_free(&objs);
 		return r;

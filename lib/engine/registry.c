@@ -16,6 +16,7 @@
 #include "rt/gate_abi.h"
 
 #define RECORD_MAX (64u << 20)
+#define RECORDS_MAX (1u << 30)	/* in all: 2 MiB a slot, some ten thousand functions each */
 
 bool ug_registry_owns_map(const struct ug_map *map)
 {
@@ -121,6 +122,20 @@ static int read_segment(struct ug_proc *p, unsigned int index, const struct ug_r
 	return 0;
 }
 
+/* Slots of a hostile process may name the same large record again and again. */
+static int check_size(const struct ug_reg_slot *slots, struct ug_error *err)
+{
+	uint64_t total = 0;
+
+	for (unsigned int i = 0; i < UG_REG_SLOTS; i++)
+		if (slots[i].ready == 1)
+			total += slots[i].meta_len;
+	if (total > RECORDS_MAX)
+		return ug_err(err, -UG_E_REGISTRY, "the registry has records of %llu bytes",
+			      (unsigned long long)total);
+	return 0;
+}
+
 static int read_slots(struct ug_proc *p, struct ug_registry *reg, struct ug_error *err)
 {
 	ug_autofree struct ug_reg_slot *slots = calloc(UG_REG_SLOTS, sizeof(*slots));
@@ -130,6 +145,8 @@ static int read_slots(struct ug_proc *p, struct ug_registry *reg, struct ug_erro
 	if (!slots || !reg->segs)
 		return ug_err(err, -ENOMEM, "out of memory");
 	r = ug_proc_read(p, reg->addr + UG_REG_SLOT_OFF, slots, UG_REG_SLOTS * sizeof(*slots), err);
+	if (r == 0)
+		r = check_size(slots, err);
 	if (r < 0)
 		return r;
 	for (unsigned int i = 0; i < UG_REG_SLOTS; i++) {

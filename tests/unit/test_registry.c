@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A registry of a hostile process. Its memory is a sparse file: offsets are addresses. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/own.h"
+
+#define REG 0x10000000UL
+#define RECORD (REG + UG_REG_SIZE)
+#define CODE (REG + (16UL << 20))
+
+static struct ug_target target;
+static struct ug_map map = {
+	.start = REG, .end = REG + UG_REG_SIZE, .prot = PROT_READ | PROT_WRITE,
+};
+
+static void put(ug_raddr_t addr, const void *data, size_t size)
+{
+	assert_int_equal(pwrite(target.proc.mem_fd, data, size, (off_t)addr), size);
+}
+
+static int open_target(void **state)
+{
+	static char name[] = "/memfd:" UG_REG_NAME " (deleted)";
+	struct ug_reg_header h = {
+		.magic = UG_REG_MAGIC, .version = UG_REG_VERSION, .size = UG_REG_SIZE, .ready = 1,
+	};
+
+	map.name = name;
+	memset(&target, 0, sizeof(target));
+	target.proc = (struct ug_proc){
+		.pid = getpid(), .pidfd = -1, .pagemap_fd = -1, .lock_fd = -1,
+		.dirfd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.mem_fd = memfd_create("memory", MFD_CLOEXEC),
+	};
+	target.maps = (struct ug_maps){ &map, 1, 1 };
+	put(REG, &h, sizeof(h));
+	/* All that is read below is there, and costs nothing. */
+	put(REG + (512UL << 20), "", 1);
+	return 0;
+}
+
+static int close_target(void **state)
+{
+	ug_registry_free(&target.reg);
+	close(target.proc.dirfd);
+	close(target.proc.mem_fd);
+	return 0;
+}
+
+/* n slots, all of the one record of `len` bytes, which says that the patch has code. */
+static void put_patches(unsigned int n, uint32_t len, uint64_t code_len)
+{
+	const struct ug_reg_patch p = {
+		.meta = { .id = 1, .kind = UG_REG_PATCH, .len = len, .strings = sizeof(p) },
+		.funcs = sizeof(p), .ranges = sizeof(p), .symbols = sizeof(p),
+		.base = CODE, .rx_len = code_len, .code_len = UG_PAGE_SIZE,
+	};
+	const struct ug_reg_slot slot = {
+		.id = 1, .kind = UG_REG_PATCH, .state = UG_REG_ENABLED, .ready = 1, .meta = RECORD,
+		.meta_len = len,
+	};
+
+	put(RECORD, &p, sizeof(p));
+	for (unsigned int i = 0; i < n; i++)
+		put(REG + UG_REG_SLOT_OFF + i * sizeof(slot), &slot, sizeof(slot));
+}
+
+static void limit_memory(uint64_t more)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	if (more)
+		limit.rlim_cur = pages * UG_PAGE_SIZE + more;
+	assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+}
+
+static void test_read(void **state)
+{
+	put_patches(3, sizeof(struct ug_reg_patch) + 8, UG_PAGE_SIZE);
+	assert_int_equal(ug_registry_read(&target.proc, &target.maps, &target.reg, NULL), 0);
+	assert_int_equal(target.reg.nsegs, 3);
+}
+
+/* Each record could be, all together could not: 32 GiB. */
+static void test_large_records(void **state)
+{
+	put_patches(UG_REG_SLOTS, 64u << 20, UG_PAGE_SIZE);
+	limit_memory(200u << 20);
+	assert_int_equal(ug_registry_read(&target.proc, &target.maps, &target.reg, NULL), -UG_E_REGISTRY);
+	limit_memory(0);
+}
+
+/* The same with code: what is too much cannot be unwound through, the rest can. */
+static void test_large_code(void **state)
+{
+	struct ug_objects own;
+
+	put_patches(16, sizeof(struct ug_reg_patch) + 8, 64u << 20);
+	assert_int_equal(ug_registry_read(&target.proc, &target.maps, &target.reg, NULL), 0);
+	limit_memory(600u << 20);
+	assert_int_equal(ug_own_load(&target, &own, NULL), 0);
+	limit_memory(0);
+	assert_int_equal(own.n, 1);	/* they overlap */
+	ug_objects_free(&own);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_read, open_target, close_target),
+		cmocka_unit_test_setup_teardown(test_large_records, open_target, close_target),
+		cmocka_unit_test_setup_teardown(test_large_code, open_target, close_target),
+	};
+
+	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
+}
