@@ -5,17 +5,22 @@ __attribute__((noinline)) int simple(int x)
 	return x * 3 + 1;
 }
 
-/* simple(x) + 2; make_corpus.c knows where its call is, and its frame. */
+/*
+ * simple(x) + 2; make_corpus.c knows where its call is, and its frame. Said by expressions: the
+ * frame's address is rsp + 16, rbx is saved 24 below it, rbp is the word at rsp.
+ */
 int caller(int x);
 __asm__(".text\n"
 	"	.globl caller\n"
 	"	.type caller, @function\n"
 	"caller: .cfi_startproc\n"
 	"	sub $8, %rsp\n"
-	"	.cfi_def_cfa_offset 16\n"
+	"	.cfi_escape 0x0f, 2, 0x77, 16\n"
+	"	.cfi_escape 0x10, 3, 2, 0x48, 0x1c\n"
+	"	.cfi_escape 0x16, 6, 3, 0x77, 0, 0x06\n"
 	"	call simple\n"
 	"	add $8, %rsp\n"
-	"	.cfi_def_cfa_offset 8\n"
+	"	.cfi_def_cfa rsp, 8\n"
 	"	add $2, %eax\n"
 	"	ret\n"
 	"	.cfi_endproc\n"
