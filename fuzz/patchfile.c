@@ -4,8 +4,10 @@
  * with an error or with images, never outside of a buffer.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "fuzz/driver.h"
+#include "patchfile/format.h"
 #include "patchfile/patch.h"
 
 static int address(void *ctx, const struct ug_patch_ref *ref, ug_raddr_t *ret, struct ug_error *err)
@@ -45,6 +47,10 @@ static void walk_ranges(const struct ug_patch *patch)
 	for (size_t i = 0; i < ug_patch_other_ranges(patch); i++)
 		ug_patch_other_range(patch, i, &offset, &size);
 	(void)ug_patch_eh_frame(patch, &offset, &size);
+	for (size_t i = 0; i < ug_patch_symbols(patch); i++) {
+		if (strlen(ug_patch_symbol(patch, i, &offset, &size)) > UG_FILE_STRING_MAX)
+			abort();
+	}
 }
 
 static void try_link(struct ug_patch *patch)
