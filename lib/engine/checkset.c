@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bisect.h"
 #include "engine/own.h"
 #include "object/cfi.h"
 #include "object/symbol.h"
@@ -163,21 +164,46 @@ static int add_gates(struct ug_checkset *cs, const struct ug_target *t, const st
 	return 0;
 }
 
-static bool trans_covers(const struct ug_seg *trans, ug_raddr_t func)
+/* The functions that a transition moves, sorted. */
+struct moved {
+	const struct ug_seg *trans;
+	ug_raddr_t *func;
+	size_t n;
+};
+
+static int by_address(const void *a, const void *b)
 {
-	for (uint32_t i = 0; i < trans->trans->nmoves; i++)
-		if (ug_seg_moves(trans)[i].func == func)
-			return true;
-	return false;
+	ug_raddr_t x = *(const ug_raddr_t *)a, y = *(const ug_raddr_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static int list_moved(const struct ug_seg *trans, struct moved *ret, struct ug_error *err)
+{
+	*ret = (struct moved){ .trans = trans, .n = trans->trans->nmoves };
+	ret->func = calloc(ret->n + 1, sizeof(*ret->func));
+	if (!ret->func)
+		return ug_err(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < ret->n; i++)
+		ret->func[i] = ug_seg_moves(trans)[i].func;
+	qsort(ret->func, ret->n, sizeof(*ret->func), by_address);
+	return 0;
+}
+
+static bool is_moved(const struct moved *moved, ug_raddr_t func)
+{
+	size_t at = ug_bisect(0, moved->n, i, moved->func[i] < func);
+
+	return at < moved->n && moved->func[at] == func;
 }
 
 /* Helpers of a patch run on behalf of its functions: they count with any of them. */
-static bool patch_concerned(const struct ug_seg *patch, const struct ug_seg *trans)
+static bool patch_concerned(const struct ug_seg *patch, const struct moved *moved)
 {
-	if (trans->trans->patch == patch->s.id)
+	if (moved->trans->trans->patch == patch->s.id)
 		return true;
 	for (uint32_t i = 0; i < patch->patch->nfuncs; i++)
-		if (trans_covers(trans, ug_seg_funcs(patch)[i].func))
+		if (is_moved(moved, ug_seg_funcs(patch)[i].func))
 			return true;
 	return false;
 }
@@ -188,12 +214,12 @@ static bool patch_concerned(const struct ug_seg *patch, const struct ug_seg *tra
  * force somebody may still be inside and go on into functions that do move.
  */
 static bool item_concerned(const struct ug_item *item, const struct ug_seg *seg,
-			   const struct ug_seg *trans)
+			   const struct moved *moved)
 {
 	if (item->kind == UG_ITEM_OTHER)
-		return patch_concerned(seg, trans);
-	return trans_covers(trans, item->func) ||
-	       (item->kind == UG_ITEM_VERSION && seg->s.id == trans->trans->patch);
+		return patch_concerned(seg, moved);
+	return is_moved(moved, item->func) ||
+	       (item->kind == UG_ITEM_VERSION && seg->s.id == moved->trans->trans->patch);
 }
 
 /* The map of those of the transition's functions that an item belongs to. */
@@ -212,6 +238,23 @@ static bool is_left(const struct ug_seg *seg)
 static int mark_concerned(struct ug_checkset *cs, const struct ug_target *t,
 			  const struct ug_seg *trans, struct ug_error *err)
 {
+	struct moved moved;
+	int r = list_moved(trans, &moved, err);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < cs->nitems; i++) {
+		const struct ug_item *item = &cs->items[i];
+
+		if (item_concerned(item, &t->reg.segs[item->seg], &moved))
+			ug_bit_set(map_of(cs, item), i);
+	}
+	free(moved.func);
+	return 0;
+}
+
+static int make_maps(struct ug_checkset *cs, const struct ug_target *t, struct ug_error *err)
+{
 	cs->nwords = UG_BIT_WORDS(cs->nitems) ? UG_BIT_WORDS(cs->nitems) : 1;
 	cs->concerned = calloc(cs->nwords, sizeof(uint64_t));
 	cs->bytes = calloc(cs->nwords, sizeof(uint64_t));
@@ -219,16 +262,9 @@ static int mark_concerned(struct ug_checkset *cs, const struct ug_target *t,
 	cs->left = calloc(cs->nwords, sizeof(uint64_t));
 	if (!cs->concerned || !cs->bytes || !cs->pads || !cs->left)
 		return ug_err(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < cs->nitems; i++) {
-		const struct ug_item *item = &cs->items[i];
-
-		if (is_left(&t->reg.segs[item->seg]) && ug_item_holds(item))
+	for (size_t i = 0; i < cs->nitems; i++)
+		if (is_left(&t->reg.segs[cs->items[i].seg]) && ug_item_holds(&cs->items[i]))
 			ug_bit_set(cs->left, i);
-		if (!trans)
-			continue;
-		if (item_concerned(item, &t->reg.segs[item->seg], trans))
-			ug_bit_set(map_of(cs, item), i);
-	}
 	return 0;
 }
 
@@ -250,6 +286,8 @@ int ug_checkset_init(struct ug_checkset *cs, const struct ug_target *t, const st
 			r = add_gates(cs, t, seg, i, err);
 	}
 	if (r == 0)
+		r = make_maps(cs, t, err);
+	if (r == 0 && trans)
 		r = mark_concerned(cs, t, trans, err);
 	if (r < 0) {
 		ug_checkset_free(cs);

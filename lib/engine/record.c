@@ -5,7 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "patchfile/format.h"
+
 /* ---- validation ---- */
+
+/* What one patch file can bring, and the hook: functions are looked for one by one. */
+#define FUNCS_MAX (UG_FILE_FUNCS_MAX + 1)
 
 struct view {
 	const uint8_t *data;
@@ -50,7 +55,7 @@ static bool patch_ok(const struct view *v)
 	if (v->strings < sizeof(p))
 		return false;
 	memcpy(&p, v->data, sizeof(p));
-	if (!has_array(v, p.funcs, p.nfuncs, sizeof(struct ug_reg_func)) ||
+	if (p.nfuncs > FUNCS_MAX || !has_array(v, p.funcs, p.nfuncs, sizeof(struct ug_reg_func)) ||
 	    !has_array(v, p.ranges, p.nranges, sizeof(struct ug_reg_range)) ||
 	    !symbols_ok(v, &p) ||
 	    !ranges_ok(p.other, p.nother, p.nranges) || !has_string(v, p.name) ||
@@ -82,7 +87,7 @@ static bool sites_ok(const struct view *v)
 	if (v->strings < sizeof(h))
 		return false;
 	memcpy(&h, v->data, sizeof(h));
-	if (!has_array(v, h.sites, h.nsites, sizeof(struct ug_reg_site)) ||
+	if (h.nsites > FUNCS_MAX || !has_array(v, h.sites, h.nsites, sizeof(struct ug_reg_site)) ||
 	    !has_array(v, h.ranges, h.nranges, sizeof(struct ug_reg_range)))
 		return false;
 	for (uint32_t i = 0; i < h.nsites; i++) {

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/bisect.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/reader.h"
@@ -160,6 +161,40 @@ static int read_slots(struct ug_proc *p, struct ug_registry *reg, struct ug_erro
 	return 0;
 }
 
+static int by_place(const void *pa, const void *pb)
+{
+	const struct ug_reg_place *a = pa, *b = pb;
+
+	if (a->func != b->func)
+		return a->func < b->func ? -1 : 1;
+	if (a->seg != b->seg)
+		return a->seg < b->seg ? -1 : 1;
+	return a->index < b->index ? -1 : a->index > b->index;
+}
+
+/* A site is looked up for each of as many functions: of a hostile process these are millions. */
+static int index_sites(struct ug_registry *reg, struct ug_error *err)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < reg->nsegs; i++)
+		if (reg->segs[i].s.kind == UG_REG_SITES)
+			n += reg->segs[i].sites->nsites;
+	reg->places = calloc(n + 1, sizeof(*reg->places));
+	if (!reg->places)
+		return ug_err(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < reg->nsegs; i++) {
+		const struct ug_seg *seg = &reg->segs[i];
+
+		for (uint32_t k = 0; seg->s.kind == UG_REG_SITES && k < seg->sites->nsites; k++)
+			reg->places[reg->nplaces++] = (struct ug_reg_place){
+				ug_seg_sites(seg)[k].func, (uint32_t)i, k,
+			};
+	}
+	qsort(reg->places, n, sizeof(*reg->places), by_place);
+	return 0;
+}
+
 int ug_registry_read(struct ug_proc *p, const struct ug_maps *maps, struct ug_registry *ret,
 		     struct ug_error *err)
 {
@@ -173,6 +208,8 @@ int ug_registry_read(struct ug_proc *p, const struct ug_maps *maps, struct ug_re
 		r = check_copy(p, &reg, err);
 		if (r == 0)
 			r = read_slots(p, &reg, err);
+		if (r == 0)
+			r = index_sites(&reg, err);
 		if (r < 0) {
 			ug_registry_free(&reg);
 			return r;
@@ -187,6 +224,7 @@ void ug_registry_free(struct ug_registry *reg)
 	for (size_t i = 0; i < reg->nsegs; i++)
 		free(reg->segs[i].record);
 	free(reg->segs);
+	free(reg->places);
 	memset(reg, 0, sizeof(*reg));
 }
 
@@ -254,20 +292,16 @@ struct ug_reg_symbol *ug_seg_symbols(const struct ug_seg *seg)
 static struct ug_reg_site *find_site(const struct ug_registry *reg, uint8_t state, ug_raddr_t func,
 				     struct ug_seg **ret_seg)
 {
-	for (size_t i = 0; i < reg->nsegs; i++) {
-		struct ug_seg *seg = &reg->segs[i];
+	size_t i = ug_bisect(0, reg->nplaces, k, reg->places[k].func < func);
 
-		if (seg->s.kind != UG_REG_SITES || seg->s.state != state)
+	for (; i < reg->nplaces && reg->places[i].func == func; i++) {
+		struct ug_seg *seg = &reg->segs[reg->places[i].seg];
+
+		if (seg->s.state != state)
 			continue;
-		for (uint32_t k = 0; k < seg->sites->nsites; k++) {
-			struct ug_reg_site *site = &ug_seg_sites(seg)[k];
-
-			if (site->func != func)
-				continue;
-			if (ret_seg)
-				*ret_seg = seg;
-			return site;
-		}
+		if (ret_seg)
+			*ret_seg = seg;
+		return &ug_seg_sites(seg)[reg->places[i].index];
 	}
 	return NULL;
 }

@@ -23,12 +23,19 @@ struct ug_seg {
 	};
 };
 
+struct ug_reg_place {			/* where the site of a function is */
+	ug_raddr_t func;
+	uint32_t seg, index;
+};
+
 struct ug_registry {
 	ug_raddr_t addr;		/* 0: the process has none */
 	struct ug_reg_header h;
 	bool is_copy;			/* forked with the process: the owner is another one */
 	struct ug_seg *segs;		/* by slot index */
 	size_t nsegs;
+	struct ug_reg_place *places;	/* of all sites, in whichever state; by func */
+	size_t nplaces;
 };
 
 /* Find and read; a process without one: 0 and ret->addr == 0. -UG_E_REGISTRY when damaged. */

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "engine/checkset.h"
 #include "engine/own.h"
 
 #define REG 0x10000000UL
@@ -62,7 +64,7 @@ static int close_target(void **state)
 static void put_patches(unsigned int n, uint32_t len, uint64_t code_len)
 {
 	const struct ug_reg_patch p = {
-		.meta = { .id = 1, .kind = UG_REG_PATCH, .len = len, .strings = sizeof(p) },
+		.meta = { .id = 1, .kind = UG_REG_PATCH, .len = len, .strings = len - 8 },
 		.funcs = sizeof(p), .ranges = sizeof(p), .symbols = sizeof(p),
 		.base = CODE, .rx_len = code_len, .code_len = UG_PAGE_SIZE,
 	};
@@ -120,12 +122,105 @@ static void test_large_code(void **state)
 	ug_objects_free(&own);
 }
 
+#define MOVES 800000u
+
+static void put_transition(void)
+{
+	const struct ug_reg_trans t = {
+		.meta = { .id = 1, .kind = UG_REG_TRANS,
+			  .len = sizeof(t) + MOVES * sizeof(struct ug_reg_move) + 8,
+			  .strings = sizeof(t) + MOVES * sizeof(struct ug_reg_move) },
+		.nmoves = MOVES, .moves = sizeof(t), .members = sizeof(t),
+	};
+	const struct ug_reg_slot slot = {
+		.id = 1, .kind = UG_REG_TRANS, .state = UG_REG_OPEN, .ready = 1, .meta = RECORD,
+		.meta_len = t.meta.len,
+	};
+	struct ug_reg_move *moves = calloc(MOVES, sizeof(*moves));
+
+	assert_non_null(moves);
+	for (size_t i = 0; i < MOVES; i++)
+		moves[i] = (struct ug_reg_move){ .func = i, .gate = 4096 + i * 128 };
+	put(REG + UG_REG_SLOT_OFF, &slot, sizeof(slot));
+	put(RECORD, &t, sizeof(t));
+	put(RECORD + sizeof(t), moves, MOVES * sizeof(*moves));
+	free(moves);
+}
+
+/* More functions than any patch has: whoever looks is not kept for minutes. */
+static void test_many_moves(void **state)
+{
+	struct ug_checkset cs;
+
+	put_transition();
+	assert_int_equal(ug_registry_read(&target.proc, &target.maps, &target.reg, NULL), 0);
+	alarm(60);
+	assert_int_equal(ug_checkset_init(&cs, &target, ug_registry_open_trans(&target.reg), NULL), 0);
+	alarm(0);
+	assert_int_equal(cs.nitems, MOVES);
+	assert_true(ug_bit(cs.concerned, MOVES - 1));
+	ug_checkset_free(&cs);
+}
+
+/* No patch file can bring so many: they are looked for one by one. */
+static void test_many_functions(void **state)
+{
+	struct ug_reg_patch p = { 0 };
+
+	put_patches(1, sizeof(p) + 5000 * sizeof(struct ug_reg_func) + 8, UG_PAGE_SIZE);
+	p.nfuncs = 5000;
+	put(RECORD + offsetof(struct ug_reg_patch, nfuncs), &p.nfuncs, sizeof(p.nfuncs));
+	assert_int_equal(ug_registry_read(&target.proc, &target.maps, &target.reg, NULL), -UG_E_REGISTRY);
+}
+
+static void test_site_lookup(void **state)
+{
+	struct {
+		struct ug_reg_sites h;
+		struct ug_reg_site v[3];
+		char strings[8];
+	} rec = {
+		.h = { .meta = { .id = 1, .kind = UG_REG_SITES, .len = sizeof(rec),
+				 .strings = offsetof(__typeof__(rec), strings) },
+		       .nsites = 3, .sites = sizeof(rec.h), .ranges = sizeof(rec.h) },
+		.v = { { .func = 0x3000, .len = 5, .moved = 5 }, { .func = 0x1000, .len = 5, .moved = 5 },
+		       { .func = 0x2000, .len = 5, .moved = 5 } },
+	};
+	struct ug_reg_slot slot = {
+		.id = 1, .kind = UG_REG_SITES, .state = UG_REG_LEFT, .ready = 1, .meta = RECORD,
+		.meta_len = sizeof(rec),
+	};
+	struct ug_seg *seg = NULL;
+
+	put(RECORD, &rec, sizeof(rec));
+	put(REG + UG_REG_SLOT_OFF, &slot, sizeof(slot));
+	slot.state = UG_REG_ENABLED;
+	put(REG + UG_REG_SLOT_OFF + 3 * sizeof(slot), &slot, sizeof(slot));
+	assert_int_equal(ug_registry_read(&target.proc, &target.maps, &target.reg, NULL), 0);
+	for (ug_raddr_t func = 0x1000; func <= 0x3000; func += 0x1000) {
+		const struct ug_reg_site *site = ug_registry_site(&target.reg, func, &seg);
+
+		assert_non_null(site);
+		assert_int_equal(site->func, func);
+		assert_int_equal(seg->slot, 3);
+	}
+	assert_null(ug_registry_site(&target.reg, 0x1001, NULL));
+	/* With the state of the copy, which changes as the target's does. */
+	target.reg.segs[1].s.state = UG_REG_EMPTY;
+	assert_null(ug_registry_site(&target.reg, 0x2000, NULL));
+	assert_non_null(ug_registry_usable_site(&target.reg, 0x2000, &seg));
+	assert_int_equal(seg->slot, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_read, open_target, close_target),
 		cmocka_unit_test_setup_teardown(test_large_records, open_target, close_target),
 		cmocka_unit_test_setup_teardown(test_large_code, open_target, close_target),
+		cmocka_unit_test_setup_teardown(test_many_moves, open_target, close_target),
+		cmocka_unit_test_setup_teardown(test_many_functions, open_target, close_target),
+		cmocka_unit_test_setup_teardown(test_site_lookup, open_target, close_target),
 	};
 
 	return cmocka_run_group_tests_name("registry", tests, NULL, NULL);
