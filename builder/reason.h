@@ -110,6 +110,10 @@
 	  "PATH, or name it as the build wants it (CC=gcc-12, CFLAGS). The old code is compared "   \
 	  "instruction by instruction in any case; when the difference is known to be harmless, "   \
 	  "as between two builds of one release of a compiler, --compiler-ok accepts it.")          \
+	X(LTO, true, "an object was compiled for link-time optimisation",                          \
+	  "The program's code was made when it was linked, from all objects at once: no compile "  \
+	  "of one of them gives it again. Install a build made with -fno-lto, and patch that; for "\
+	  "a Debian package --deb-env=DEB_CFLAGS_APPEND=-fno-lto and the same for LDFLAGS.")       \
 	X(DIFFERENT, true, "the rebuilt program is not the one that runs",                         \
 	  "A function to be replaced differs from what the source, the compiler and the flags of " \
 	  "this build give. Use the source and tools the running binary was made with.")

@@ -686,8 +686,8 @@ static int check_object(const struct ug_dobj *o, struct ug_error *err)
 	for (size_t i = 1; i < o->file.nsh; i++) {
 		if (!strncmp(ug_objfile_section_name(&o->file, i), ".gnu.lto_", 9))
 			return ug_err(err, -UG_E_LTO, "%s was compiled for link-time optimisation "
-				      "(-flto): its code is not the program's; build and run it with "
-				      "-fno-lto", o->path);
+				      "(-flto): its code is not the program's; see "
+				      "'ugraft build --explain=LTO'", o->path);
 	}
 	if (o->file.nsh >= SHN_LORESERVE)
 		return ug_err(err, -UG_E_BAD_ELF, "%s has too many sections", o->path);

@@ -155,6 +155,15 @@ case_DIFFERENT()
 	ask --src a --diff fix.diff --target prog -- make LEVEL=-O2 STEP=5
 }
 
+case_LTO()
+{
+	make_tree
+	sed -i 's/return/return 1 +/' b/x.c
+	diff -ru a b >fix.diff
+	make -s -B -C a LEVEL='-O2 -flto' STEP=3 && mv a/prog prog
+	ask --src a --diff fix.diff --target prog -- make LEVEL='-O2 -flto' STEP=3
+}
+
 # ---- what is said of a patch ----
 
 case_CONST_COPIED() { corpus const_table_changed; }
