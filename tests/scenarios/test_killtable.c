@@ -10,10 +10,12 @@
  * entirely old or entirely new, and once it is unloaded nothing is left. One row of the table
  * for each combination:
  *
- *	test_killtable [-s] [-t SECONDS | -k STRIDE] [-n MIN-MAX] [-o KIND] [-v VERB]
+ *	test_killtable [-s] [-t SECONDS | -k STRIDE] [-g NICE] [-n MIN-MAX] [-o KIND] [-v VERB]
  *
  * -t: as many calls as there is time for, evenly spread, a row. -k: each k-th. None: all, with
  * 100 threads each 25th. -n, -o, -v: only targets of so many threads, of that kind, that verb.
+ * -g: the target runs at that nice value, and the controllers at 0: a hundred threads that do nothing
+ * but fork, or end, leave a controller little of two processors, and a row takes hours.
  *
  * -s: each step (tests/tools/steps.h) that changes anything but the controller itself, the first
  * time and the last that it is made. With many threads most calls repeat a step for another
@@ -30,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,7 +69,7 @@ static double seconds;
 static unsigned long stride;
 static bool by_steps;
 static const char *only_kind, *only_verb;
-static int min_threads = 1, max_threads = 100;
+static int min_threads = 1, max_threads = 100, target_nice;
 
 static double now_s(void)
 {
@@ -119,6 +122,13 @@ static void await_blocked(const struct row *row)
 		nap_us(1000);
 }
 
+/* Of this process; what it starts has the same. */
+static void set_nice(int value)
+{
+	if (setpriority(PRIO_PROCESS, 0, value) < 0)
+		scenario_die("nice value %d: %m", value);
+}
+
 static void start_victim(const struct row *row)
 {
 	char threads[16];
@@ -126,7 +136,11 @@ static void start_victim(const struct row *row)
 	char why[600];
 
 	snprintf(threads, sizeof(threads), "%d", row->threads);
+	if (target_nice)
+		set_nice(target_nice);
 	scenario_start(&victim, argv);
+	if (target_nice)
+		set_nice(0);
 	snprintf(pid_text, sizeof(pid_text), "%d", victim.pid);
 	(void)scenario_ask(&victim, "stat");
 	nap_us(20000);
@@ -675,13 +689,15 @@ int main(int argc, char **argv)
 {
 	int opt;
 
-	while ((opt = getopt(argc, argv, "st:k:n:o:v:")) != -1) {
+	while ((opt = getopt(argc, argv, "st:k:g:n:o:v:")) != -1) {
 		if (opt == 's')
 			by_steps = true;
 		else if (opt == 't')
 			seconds = atof(optarg);
 		else if (opt == 'k')
 			stride = strtoul(optarg, NULL, 10);
+		else if (opt == 'g')
+			target_nice = atoi(optarg);
 		else if (opt == 'o')
 			only_kind = optarg;
 		else if (opt == 'v')
