@@ -134,6 +134,8 @@ static int recover(struct ug_target *t, struct ug_error *err)
 	struct ug_seg *trans;
 	int r = ug_session_settle(t, &n, &trans, err);
 
+	/* Also of one that has left no trace yet. */
+	t->inherited = true;
 	if (r == 0 && trans) {
 		r = ug_transition_run(t, trans->s.id, false, err);
 		n++;

@@ -173,10 +173,22 @@ int ug_mapping_create(struct ug_target *t, const struct ug_mapping *v, size_t n,
 	return r < 0 ? r : closed;
 }
 
-int ug_mapping_remove(struct ug_target *t, const struct ug_reg_area *v, size_t n,
+int ug_mapping_disarm(struct ug_target *t, bool *ret_leaked, struct ug_error *err)
+{
+	int r;
+
+	*ret_leaked = ug_remote_any_leaked(&t->proc, UG_REG_NAME);
+	if (!*ret_leaked && !t->inherited && !ug_search_left(t))
+		return 0;
+	r = ug_remote_disarm(&t->proc, err);
+	if (r == 0)
+		t->inherited = false;
+	return r;
+}
+
+int ug_mapping_remove(struct ug_target *t, const struct ug_reg_area *v, size_t n, bool leaked,
 		      struct ug_error *err)
 {
-	bool leaked = ug_remote_any_leaked(&t->proc, UG_REG_NAME);
 	struct ug_remote *remote;
 	int r, closed;
 

@@ -28,8 +28,15 @@ struct ug_mapping {
 int ug_mapping_create(struct ug_target *t, const struct ug_mapping *v, size_t n,
 		      struct ug_error *err) ug_must_check;
 
+/*
+ * Before anything is given back: no call that a dead controller has left to be made is made after
+ * this. (Looks for threads with such a call only where something of it is left, or may be.)
+ * *ret_leaked: a descriptor is.
+ */
+int ug_mapping_disarm(struct ug_target *t, bool *ret_leaked, struct ug_error *err) ug_must_check;
+
 /* Unmap ranges that are ours, and close descriptors that a dead controller left open. */
-int ug_mapping_remove(struct ug_target *t, const struct ug_reg_area *v, size_t n,
+int ug_mapping_remove(struct ug_target *t, const struct ug_reg_area *v, size_t n, bool leaked,
 		      struct ug_error *err) ug_must_check;
 
 /*

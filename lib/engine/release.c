@@ -66,9 +66,12 @@ static int retire_registry(struct ug_target *t, struct ug_error *err)
 int ug_release_empty(struct ug_target *t, struct ug_error *err)
 {
 	struct ug_reg_area *garbage = NULL;
+	bool leaked = false;
 	size_t n = 0;
-	int r = ug_target_reload(t, err);
+	int r = ug_mapping_disarm(t, &leaked, err);
 
+	if (r == 0)
+		r = ug_target_reload(t, err);
 	if (r == 0 && t->reg.addr)
 		r = leave_abandoned(t, err);
 	if (r == 0 && t->reg.addr)
@@ -78,7 +81,7 @@ int ug_release_empty(struct ug_target *t, struct ug_error *err)
 	if (r == 0)
 		r = ug_mapping_garbage(t, &garbage, &n, err);
 	if (r == 0)
-		r = ug_mapping_remove(t, garbage, n, err);
+		r = ug_mapping_remove(t, garbage, n, leaked, err);
 	free(garbage);
 	return r < 0 ? r : ug_target_reload(t, err);
 }

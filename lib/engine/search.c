@@ -407,6 +407,8 @@ static int begin_watch(struct ug_run *run, struct ug_error *err)
 		return ug_err(err, -ENOMEM, "out of memory");
 	run->watch->fd = -1;
 	r = note_userfault(run->t, 1, err);
+	if (r == 0 && left)
+		r = ug_remote_disarm(&run->t->proc, err);
 	if (r == 0)
 		r = ug_target_borrow(run->t, &remote, err);
 	if (r < 0)

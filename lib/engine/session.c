@@ -2,10 +2,12 @@
 #include "engine/session.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/group.h"
+#include "engine/mapping.h"
 #include "engine/release.h"
 #include "engine/transition.h"
 #include "text/gate.h"
@@ -20,6 +22,20 @@
 static uint64_t deadline_in(unsigned int ms)
 {
 	return ug_now_ns() + ms * UINT64_C(1000000);
+}
+
+/* What nothing accounts for is of a controller that died while it made it, or gave it back. */
+static int look_for_garbage(struct ug_target *t, struct ug_error *err)
+{
+	struct ug_reg_area *garbage;
+	size_t n;
+	int r = ug_mapping_garbage(t, &garbage, &n, err);
+
+	if (r < 0)
+		return r;
+	t->inherited = n > 0;
+	free(garbage);
+	return 0;
 }
 
 int ug_session_open(struct ug_target *t, const struct ug_operation *op,
@@ -43,6 +59,8 @@ int ug_session_open(struct ug_target *t, const struct ug_operation *op,
 		r = ug_proc_check_sharers(&t->proc, err);
 	if (r == 0 && t->reg.addr && t->reg.is_copy)
 		r = ug_registry_adopt(&t->proc, &t->reg, err);
+	if (r == 0)
+		r = look_for_garbage(t, err);
 	if (r < 0) {
 		r = ug_target_reason(t, r, err);
 		ug_target_close(t);

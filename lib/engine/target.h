@@ -29,6 +29,7 @@ struct ug_target {
 	uint64_t deadline_ns;
 	struct ug_report *report;
 	const struct ug_notify *notify;
+	bool inherited;			/* a dead controller may have left calls to be made */
 	unsigned int settled;		/* of a group, brought to its end when the session began */
 	const struct ug_intent *intent;	/* of a group: recorded with the transition; NULL: none */
 	bool forward;			/* what cannot commit yet is left as it is, not taken back */

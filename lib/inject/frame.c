@@ -42,6 +42,7 @@
 #define UC_FP_XSTATE 0x1
 #define UC_SIGCONTEXT_SS 0x2
 #define UC_STRICT_RESTORE_SS 0x4
+#define UC_OURS (UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS)
 
 /*
  * An invalid flag word: rt_sigreturn ignores that restore_altstack fails and leaves the
@@ -204,7 +205,7 @@ int ug_frame_write(struct ug_proc *p, const struct ug_context *c, const struct u
 	uint8_t xstate[UG_XSTATE_MAX + sizeof(uint32_t)];
 	struct rt_sigframe64 frame = {
 		.pretcode = g->chain ? g->syscall_ret : g->sigreturn,
-		.uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS,
+		.uc_flags = UC_OURS,
 		.ss_flags = BAD_SS_FLAGS,
 		.sigmask = c->sigmask,
 	};
@@ -220,4 +221,26 @@ int ug_frame_write(struct ug_proc *p, const struct ug_context *c, const struct u
 	if (!ret)
 		ret = ug_proc_write(p, f->sigframe, &frame, sizeof(frame), err);
 	return ret ? ret : ug_proc_write(p, f->addr, chain, g->chain * sizeof(*chain), err);
+}
+
+/* No frame of the kernel's has such flags, or its vector state that close behind it. */
+static bool is_frame(struct ug_proc *p, ug_raddr_t at, ug_raddr_t pretcode)
+{
+	struct rt_sigframe64 f;
+
+	return !ug_proc_read_present(p, at, &f, sizeof(f), false, NULL) && f.pretcode == pretcode &&
+	       f.uc_flags == UC_OURS && !f.uc_link && f.ss_flags == BAD_SS_FLAGS &&
+	       f.mc.fpstate - at >= sizeof(f) && f.mc.fpstate - at < sizeof(f) + 64 + 16;
+}
+
+bool ug_frame_is_armed(struct ug_proc *p, ug_raddr_t pc, ug_raddr_t sp)
+{
+	ug_raddr_t first;
+	unsigned int chain;
+
+	/* A stale frame may be above a stack pointer; a return address into sigreturn with it, not. */
+	return ug_gadgets_is_syscall(p, pc) &&
+	       !ug_proc_read_present(p, sp, &first, sizeof(first), false, NULL) &&
+	       ug_gadgets_is_sigreturn(p, first, &chain) &&
+	       is_frame(p, sp + chain * sizeof(uint64_t), chain ? pc : first);
 }

@@ -109,6 +109,27 @@ ug_raddr_t ug_gadgets_sigreturn_ip(const struct ug_gadgets *g)
 	return g->chain ? g->syscall_ret + UG_SYSCALL_INSN_LEN : g->sigreturn + g->len;
 }
 
+/* ---- of somebody else's ---- */
+
+bool ug_gadgets_is_syscall(struct ug_proc *p, ug_raddr_t at)
+{
+	uint8_t code[sizeof(syscall_ret)];
+
+	return !ug_proc_read_present(p, at, code, sizeof(code), false, NULL) &&
+	       memcmp(code, syscall_ret, sizeof(code)) == 0;
+}
+
+bool ug_gadgets_is_sigreturn(struct ug_proc *p, ug_raddr_t at, unsigned int *ret_chain)
+{
+	uint8_t code[UG_GADGET_MAX];
+
+	*ret_chain = 0;
+	return !ug_proc_read_present(p, at, code, sizeof(code), false, NULL) &&
+	       (memcmp(code, sigreturn_rax, sizeof(sigreturn_rax)) == 0 ||
+		memcmp(code, sigreturn_eax, sizeof(sigreturn_eax)) == 0 ||
+		chain_at(code, sizeof(code), ret_chain));
+}
+
 /* ---- the search ---- */
 
 typedef void (*look_t)(const uint8_t *buf, size_t len, ug_raddr_t addr, struct ug_gadgets *g);

@@ -52,6 +52,10 @@ int ug_gadgets_find(struct ug_proc *p, const struct ug_maps *maps, struct ug_gad
 /* Are they still there? Never blocks. */
 bool ug_gadgets_verify(struct ug_proc *p, const struct ug_gadgets *g);
 
+/* Is there such code? Of another session, which may have found other places. Never blocks. */
+bool ug_gadgets_is_syscall(struct ug_proc *p, ug_raddr_t at);
+bool ug_gadgets_is_sigreturn(struct ug_proc *p, ug_raddr_t at, unsigned int *ret_chain);
+
 /* The state of a stopped thread: all that sigreturn has to put back. */
 struct ug_context {
 	struct user_regs_struct regs;
@@ -78,6 +82,12 @@ void ug_frame_place(const struct ug_context *c, const struct ug_gadgets *g, stru
 /* Write the frame; `restart_nr` is the number of the interrupted call, -1 for none. */
 int ug_frame_write(struct ug_proc *p, const struct ug_context *c, const struct ug_frame *f,
 		   const struct ug_gadgets *g, long restart_nr, struct ug_error *err) ug_must_check;
+
+/*
+ * Is a thread there about to make a call of a session, and has that frame to come back by? Only
+ * a dead controller leaves one so (remote.h, ug_remote_disarm). Never blocks.
+ */
+bool ug_frame_is_armed(struct ug_proc *p, ug_raddr_t pc, ug_raddr_t sp);
 
 /* Choose, stop and examine a thread; on success it is held by *ret_stop. */
 struct ug_borrowed {

@@ -70,10 +70,17 @@ int ug_remote_map_named(struct ug_remote *r, ug_raddr_t addr, size_t len, const 
 
 int ug_remote_unmap(struct ug_remote *r, ug_raddr_t addr, size_t len, struct ug_error *err) ug_must_check;
 
+/*
+ * Threads that a dead controller has left in front of a call are made to skip it (docs/borrowing.md).
+ * To be called before anything is given back that may be of such a controller. Stops the threads
+ * that run, one by one. -UG_E_UNSTOPPABLE: one of them would not stop.
+ */
+int ug_remote_disarm(struct ug_proc *p, struct ug_error *err) ug_must_check;
+
 /* Is there one in the target? Looks only: nothing is borrowed. */
 bool ug_remote_any_leaked(struct ug_proc *p, const char *name);
 
-/* Close memfds called `name` that a dead controller left open in the target. */
+/* Close memfds called `name` that a dead controller left open in the target, after ug_remote_disarm. */
 int ug_remote_close_leaked(struct ug_remote *r, const char *name, struct ug_error *err) ug_must_check;
 
 /*

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * inject-session [-bs] [-n CALLS] [-t MS] [-l NAME] PID: one session of remote system calls, in a
+ * inject-session [-bds] [-n CALLS] [-t MS] [-l NAME] PID: one session of remote system calls, in a
  * process of its own as the library wants it, and so that it can be killed.
  *	-b	begin with a call that does not return
+ *	-d	no session: disarm what dead ones have left
  *	-s	suspend seccomp		-n	getpid that many times
  *	-t	time to find a thread	-l	close leaked memfds of that name
  * Prints the tid that was borrowed, or the name of the error. Exit: as ug_error_exit().
@@ -160,16 +161,19 @@ int main(int argc, char **argv)
 {
 	struct ug_remote_opts opts = { 0 };
 	const char *leaked = NULL;
+	bool disarm = false;
 	struct ug_error err = { 0 };
 	struct ug_proc p;
 	long n = 1;
 	int opt, ret;
 
-	while ((opt = getopt(argc, argv, "bsn:l:t:")) != -1) {
+	while ((opt = getopt(argc, argv, "bdsn:l:t:")) != -1) {
 		if (opt == 's')
 			opts.flags |= UG_REMOTE_SUSPEND_SECCOMP;
 		else if (opt == 'b')
 			n = -1;
+		else if (opt == 'd')
+			disarm = true;
 		else if (opt == 'n')
 			n = atol(optarg);
 		else if (opt == 't')
@@ -185,7 +189,7 @@ int main(int argc, char **argv)
 	if (!ret)
 		ret = ug_proc_open(atoi(argv[optind]), &p, &err);
 	if (!ret) {
-		ret = session(&p, &opts, n, leaked, &err);
+		ret = disarm ? ug_remote_disarm(&p, &err) : session(&p, &opts, n, leaked, &err);
 		ug_proc_close(&p);
 	}
 	if (ret) {

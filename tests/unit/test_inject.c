@@ -435,25 +435,44 @@ static void test_leaked(void **state)
 
 /* ---- tests: death of the controller ---- */
 
-/* One session killed before its system call number `at` (from the first ptrace on), or disturbed
- * before its ptrace(2) number `at` by a script. 0, or 3: it made fewer. */
-static int disturbed_session(const struct victim *v, int at, char *script)
+/* killat with these arguments. 0, or 3: the session made fewer calls. */
+static int run_killat(char *const argv[], int at)
 {
-	ug_autofree char *killat = tool("tools/killat"), *path = tool("tools/inject-session");
-	char opt[] = "-p", by[] = "-x", nr[] = "-n101", pid[16], n[16], out[128];
-	char *killed[] = { killat, opt, n, path, pid, NULL };
-	char *scripted[] = { killat, nr, by, script, n, path, pid, NULL };
+	char out[128];
 	int fd, ret;
-	pid_t tracer;
+	pid_t tracer = spawn(argv, &fd);
 
-	snprintf(pid, sizeof(pid), "%d", v->pid);
-	snprintf(n, sizeof(n), "%d", at);
-	tracer = spawn(script ? scripted : killed, &fd);
 	ret = finish(tracer, fd, out, sizeof(out));
 	if (ret != 0 && ret != 3)
 		print_message("# killat %d: %d %s\n", at, ret, out);
 	assert_true(ret == 0 || ret == 3);
 	return ret;
+}
+
+/* One session killed before its system call number `at` (from the first ptrace on), or disturbed
+ * before its ptrace(2) number `at` by a script. */
+static int disturbed_session(const struct victim *v, int at, char *script)
+{
+	ug_autofree char *killat = tool("tools/killat"), *path = tool("tools/inject-session");
+	char opt[] = "-p", by[] = "-x", nr[] = "-n101", pid[16], n[16];
+	char *killed[] = { killat, opt, n, path, pid, NULL };
+	char *scripted[] = { killat, nr, by, script, n, path, pid, NULL };
+
+	snprintf(pid, sizeof(pid), "%d", v->pid);
+	snprintf(n, sizeof(n), "%d", at);
+	return run_killat(script ? scripted : killed, at);
+}
+
+/* One that closes a leaked descriptor, killed. */
+static int killed_closing(const struct victim *v, int at)
+{
+	ug_autofree char *killat = tool("tools/killat"), *path = tool("tools/inject-session");
+	char opt[] = "-p", none[] = "-n0", close[] = "-lugraft-leaked", pid[16], n[16];
+	char *argv[] = { killat, opt, n, path, none, close, pid, NULL };
+
+	snprintf(pid, sizeof(pid), "%d", v->pid);
+	snprintf(n, sizeof(n), "%d", at);
+	return run_killat(argv, at);
 }
 
 /* SIGSTOP before each ptrace(2): a stop of the thread we hold is not taken away from it. */
@@ -547,6 +566,41 @@ static void test_kill_stopped(void **state)
 		}
 	}
 	victim_end(&v);
+}
+
+/*
+ * The thread of a dead controller stands in front of a call, in a stopped process until SIGCONT.
+ * After SIGCONT, does it make one that the next controller must have seen made, or not made?
+ */
+static unsigned int late_calls(bool disarmed)
+{
+	unsigned int late = 0;
+	bool held = true;
+	char out[128];
+
+	for (int at = 1; held; at++) {
+		struct victim v = victim_start("leak");
+
+		assert_true(at < 500);
+		kill(v.pid, SIGSTOP);
+		wait_stopped(&v, true);
+		assert_int_equal(killed_closing(&v, at), 0);
+		if (disarmed)
+			assert_int_equal(session(&v, "-d", NULL, out, sizeof(out)), 0);
+		wait_stopped(&v, true);
+		held = has_fd(v.pid, "ugraft-leaked");
+		kill(v.pid, SIGCONT);
+		sane(&v);
+		late += has_fd(v.pid, "ugraft-leaked") != held;
+		victim_end(&v);
+	}
+	return late;
+}
+
+static void test_late_calls(void **state)
+{
+	assert_true(late_calls(false) > 0);
+	assert_int_equal(late_calls(true), 0);
 }
 
 /* ---- tests: seccomp ---- */
@@ -789,6 +843,7 @@ int main(void)
 		cmocka_unit_test(test_kill_threads),
 		cmocka_unit_test(test_kill_signals),
 		cmocka_unit_test(test_kill_stopped),
+		cmocka_unit_test(test_late_calls),
 		cmocka_unit_test(test_seccomp),
 		cmocka_unit_test(test_restorer_first),
 		cmocka_unit_test_teardown(test_chain_of_pop, usual_program),
