@@ -162,7 +162,7 @@ static uint64_t fnv1a(uint64_t hash, const char *data, size_t n)
 	return hash;
 }
 
-/* Of what names the build dependencies: debian/control, and profiles that are not ours. */
+/* Of what names the build dependencies: debian/control, and the profiles, also ours: they have changed. */
 static int hash_needs(const struct ug_deb_root *r, uint64_t *ret, struct ug_error *err)
 {
 	ug_autofree char *text = NULL;
@@ -174,8 +174,7 @@ static int hash_needs(const struct ug_deb_root *r, uint64_t *ret, struct ug_erro
 	if (!text)
 		return ug_err_errno(err, "cannot read %s: is this a Debian source package?", path);
 	*ret = fnv1a(0xcbf29ce484222325, text, n);
-	if (strcmp(profiles(r), UG_DEB_PROFILES) != 0)
-		*ret = fnv1a(*ret, profiles(r), strlen(profiles(r)));
+	*ret = fnv1a(*ret, profiles(r), strlen(profiles(r)));
 	return 0;
 }
 
