@@ -95,7 +95,7 @@ static void find_ours(void)
 
 	nours = 0;
 	while (f && nours < 64 && fgets(line, sizeof(line), f))
-		if (strstr(line, "ugraft") && strstr(line, "r-xp") &&
+		if (strstr(line, "/memfd:ugraft (deleted)") && strstr(line, "r-xp") &&
 		    sscanf(line, "%lx-%lx", &ours[nours].start, &ours[nours].end) == 2)
 			nours++;
 	if (f)
