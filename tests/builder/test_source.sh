@@ -156,7 +156,7 @@ done
 printf '#!/usr/bin/sh\nexec env\n' >root/usr/bin/dpkg-buildpackage
 chmod +x root/usr/bin/dpkg-buildpackage
 
-# kept PROFILES: the chroot is in the cache, for these profiles ("": those of ugraft).
+# kept PROFILES: the chroot is in the cache, for these profiles.
 kept()
 {
 	tar -cf "cache/deps-$codename-thing-$(python3 - "$1" <<'PYTHON'
@@ -198,6 +198,9 @@ rm cache/deps-*
 echo "no archive" >"cache/base-$codename.tar"
 
 kept ""
+built_with
+point "a chroot that was made for no profiles, or for unknown ones, is not taken" says 1 "the archive cannot be unpacked"
+kept "DEB_BUILD_PROFILES=noudeb"
 built_with
 point "no tests, no installer" sets "DEB_BUILD_OPTIONS=nocheck parallel=$(nproc)" "DEB_BUILD_PROFILES=noudeb"
 built_with --deb-env DEB_CFLAGS_APPEND=-fno-lto --deb-env "DEB_BUILD_OPTIONS=nocheck nodoc"
