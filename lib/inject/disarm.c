@@ -24,10 +24,9 @@ static int skip_call(struct ug_proc *p, struct ug_thread *t, struct ug_error *er
 {
 	struct user_regs_struct regs = t->regs;
 
-	if (!ug_frame_is_armed(p, regs.rip, regs.rsp))
+	if (!ug_frame_skip_call(p, &regs))
 		return 0;
 	ug_log_debug("thread %d of process %d: a call of a dead controller is not made", t->tid, p->pid);
-	regs.rip += UG_SYSCALL_INSN_LEN;
 	if (ptrace(PTRACE_SETREGS, t->tid, 0, &regs) < 0 && errno != ESRCH)
 		return ug_err_errno(err, "cannot set the registers of thread %d", t->tid);
 	return 0;

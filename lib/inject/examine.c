@@ -190,16 +190,6 @@ static int restart_number(struct ug_proc *p, pid_t tid, const struct user_regs_s
 	return 0;
 }
 
-/*
- * Left by a dead controller in front of a call (disarm.c)? When it is given back it goes on
- * behind that.
- */
-static void disarm(struct ug_proc *p, struct user_regs_struct *r)
-{
-	if (ug_frame_is_armed(p, r->rip, r->rsp))
-		r->rip += UG_SYSCALL_INSN_LEN;
-}
-
 /* What the registers alone tell. */
 static int examine_regs(struct ug_proc *p, const struct ug_thread *t, struct ug_error *err)
 {
@@ -262,7 +252,8 @@ int ug_examine(struct ug_proc *p, const struct ug_maps *maps, const struct ug_ga
 				 ug_err(err, -UG_E_SHADOW_STACK,
 					"thread %d of process %d uses a user shadow stack", tid,
 					p->pid);
-	disarm(p, &b->t->regs);
+	/* Left by a dead controller in front of a call (disarm.c), it is given back behind that. */
+	(void)ug_frame_skip_call(p, &b->t->regs);
 	ret = restart_number(p, tid, &b->t->regs, ret_restart, err);
 	if (!ret && !(flags & UG_REMOTE_SUSPEND_SECCOMP))
 		ret = ug_seccomp_check_at(p, tid, g, err);

@@ -244,3 +244,11 @@ bool ug_frame_is_armed(struct ug_proc *p, ug_raddr_t pc, ug_raddr_t sp)
 	       ug_gadgets_is_sigreturn(p, first, &chain) &&
 	       is_frame(p, sp + chain * sizeof(uint64_t), chain ? pc : first);
 }
+
+bool ug_frame_skip_call(struct ug_proc *p, struct user_regs_struct *regs)
+{
+	if (!ug_frame_is_armed(p, regs->rip, regs->rsp))
+		return false;
+	regs->rip += UG_SYSCALL_INSN_LEN;
+	return true;
+}

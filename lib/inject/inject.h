@@ -89,6 +89,9 @@ int ug_frame_write(struct ug_proc *p, const struct ug_context *c, const struct u
  */
 bool ug_frame_is_armed(struct ug_proc *p, ug_raddr_t pc, ug_raddr_t sp);
 
+/* These are the registers of such a thread? Then put them behind the call. */
+bool ug_frame_skip_call(struct ug_proc *p, struct user_regs_struct *regs);
+
 /* Choose, stop and examine a thread; on success it is held by *ret_stop. */
 struct ug_borrowed {
 	struct ug_stop *stop;
