@@ -6,8 +6,17 @@
 #ifndef UG_FUZZ_DRIVER_H
 #define UG_FUZZ_DRIVER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+
+/* What a header says of a parser's result. */
+static inline void promise(bool kept)
+{
+	if (!kept)
+		abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -12,12 +12,6 @@
 
 static char dir_name[] = "/tmp/fuzz-maps-XXXXXX";
 
-static void promise(bool kept)
-{
-	if (!kept)
-		abort();
-}
-
 static void remove_dir(void)
 {
 	char path[64];

@@ -14,12 +14,6 @@
 
 static char work[] = "/tmp/fuzz-record-XXXXXX";
 
-static void promise(bool kept)
-{
-	if (!kept)
-		abort();
-}
-
 static const char *name_in_work(const char *name, char path[64])
 {
 	(void)snprintf(path, 64, "%s/%s", work, name);

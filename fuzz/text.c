@@ -10,12 +10,6 @@
 #include "text/insn.h"
 #include "text/text.h"
 
-static void promise(bool kept)
-{
-	if (!kept)
-		abort();
-}
-
 /* What the engine relies on without looking again. */
 static void check_plan(const struct ug_object *obj, const struct ug_site_plan *plan)
 {

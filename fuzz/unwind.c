@@ -3,18 +3,10 @@
  * Fuzz target: whatever the unwind tables, the stack and the registers of a thread, its check
  * comes to an end and says what stack.h promises; so does its call chain for people.
  */
-#include <stdlib.h>
-
 #include "fuzz/code.h"
 #include "fuzz/driver.h"
 #include "fuzz/fake.h"
 #include "stack/stack.h"
-
-static void promise(bool kept)
-{
-	if (!kept)
-		abort();
-}
 
 static void fill_thread(struct ug_thread *t, const struct fuzz_code *c, pid_t pid)
 {
