@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include "fuzz/driver.h"
-#include "fuzz/fake.h"
+#include "fuzz/fake_file.h"
+#include "process/maps.h"
 
 #define MAPS_FD 900		/* the input, where the link leads to */
 

@@ -8,7 +8,7 @@
 
 #include "builder/diff/diff.h"
 #include "fuzz/driver.h"
-#include "fuzz/fake.h"
+#include "fuzz/fake_file.h"
 
 static void compare(const char *before, const char *after)
 {

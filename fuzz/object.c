@@ -8,9 +8,10 @@
 #include <unistd.h>
 
 #include "fuzz/driver.h"
-#include "fuzz/fake.h"
+#include "fuzz/fake_file.h"
 #include "object/cfi.h"
 #include "object/symbol.h"
+#include "tests/lib/fake_proc.h"
 
 #define ASKED_MAX 64		/* of symbols, of FDEs */
 

@@ -13,8 +13,8 @@
 #include "engine/funcstack.h"
 #include "engine/own.h"
 #include "fuzz/driver.h"
-#include "fuzz/fake.h"
 #include "fuzz/registry.h"
+#include "tests/lib/fake_proc.h"
 #include "text/gate.h"
 
 static size_t part(struct fake_proc *f, const uint8_t *data, size_t size, size_t off, size_t len,

@@ -5,8 +5,8 @@
  */
 #include "fuzz/code.h"
 #include "fuzz/driver.h"
-#include "fuzz/fake.h"
 #include "stack/stack.h"
+#include "tests/lib/fake_proc.h"
 
 static void fill_thread(struct ug_thread *t, const struct fuzz_code *c, pid_t pid)
 {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A registry of a hostile process. Its memory is a sparse file: offsets are addresses. */
-#include <fcntl.h>
+/* A registry of a hostile process. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,36 +14,30 @@
 
 #include "engine/checkset.h"
 #include "engine/own.h"
+#include "tests/lib/fake_proc.h"
 
 #define REG 0x10000000UL
 #define RECORD (REG + UG_REG_SIZE)
 #define CODE (REG + (16UL << 20))
 
+static struct fake_proc proc;
 static struct ug_target target;
-static struct ug_map map = {
-	.start = REG, .end = REG + UG_REG_SIZE, .prot = PROT_READ | PROT_WRITE,
-};
 
 static void put(ug_raddr_t addr, const void *data, size_t size)
 {
-	assert_int_equal(pwrite(target.proc.mem_fd, data, size, (off_t)addr), size);
+	fake_proc_put(&proc, addr, data, size);
 }
 
 static int open_target(void **state)
 {
-	static char name[] = "/memfd:" UG_REG_NAME " (deleted)";
 	struct ug_reg_header h = {
 		.magic = UG_REG_MAGIC, .version = UG_REG_VERSION, .size = UG_REG_SIZE, .ready = 1,
 	};
 
-	map.name = name;
-	memset(&target, 0, sizeof(target));
-	target.proc = (struct ug_proc){
-		.pid = getpid(), .pidfd = -1, .pagemap_fd = -1, .lock_fd = -1,
-		.dirfd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC),
-		.mem_fd = memfd_create("memory", MFD_CLOEXEC),
-	};
-	target.maps = (struct ug_maps){ &map, 1, 1 };
+	fake_proc_open(&proc);
+	fake_proc_map(&proc, REG, UG_REG_SIZE, PROT_READ | PROT_WRITE,
+		      "/memfd:" UG_REG_NAME " (deleted)");
+	target = (struct ug_target){ .proc = proc.proc, .maps = proc.maps };
 	put(REG, &h, sizeof(h));
 	/* All that is read below is there, and costs nothing. */
 	put(REG + (512UL << 20), "", 1);
@@ -55,8 +47,7 @@ static int open_target(void **state)
 static int close_target(void **state)
 {
 	ug_registry_free(&target.reg);
-	close(target.proc.dirfd);
-	close(target.proc.mem_fd);
+	fake_proc_close(&proc);
 	return 0;
 }
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include "fuzz/fake.h"
+#include "tests/lib/fake_proc.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,20 +12,6 @@ static void need(bool ok)
 {
 	if (!ok)
 		abort();
-}
-
-int fake_file(const void *data, size_t size)
-{
-	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-
-	need(fd >= 0 && (!size || write(fd, data, size) == (ssize_t)size));
-	return fd;
-}
-
-const char *fake_path(int fd, char buf[32])
-{
-	(void)snprintf(buf, 32, "/proc/self/fd/%d", fd);
-	return buf;
 }
 
 void fake_proc_open(struct fake_proc *f)

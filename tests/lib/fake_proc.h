@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What a target needs beside the parser: a file in memory, a process that is nothing but memory. */
-#ifndef UG_FUZZ_FAKE_H
-#define UG_FUZZ_FAKE_H
+/* A process that is nothing but memory, for parsers of what is in one: unit tests, fuzz targets. */
+#ifndef UG_TESTS_FAKE_PROC_H
+#define UG_TESTS_FAKE_PROC_H
 
 #include "process/maps.h"
-
-/* A file with these bytes, to be opened by fake_path: no disk is touched. -1: no memory. */
-int fake_file(const void *data, size_t size);
-const char *fake_path(int fd, char buf[32]);
 
 /*
  * Its memory is a sparse file in which offsets are addresses: reading it fails behind the last
