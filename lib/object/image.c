@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/prefault.h"
 
 /* More code than that in one segment is read piecemeal instead of being kept. */
 #define CODE_MAX (1UL << 30)
@@ -314,6 +315,8 @@ static const uint8_t *segment_code(const struct ug_object *obj, size_t i)
 	if (obj->image->code[i])
 		return obj->image->code[i];
 	code = malloc(s->filesz);
+	if (code)
+		ug_prefault(code, s->filesz);
 	if (!code || !image_read(obj, s->offset, code, s->filesz)) {
 		free(code);
 		return NULL;
@@ -335,6 +338,18 @@ static bool read_segment(const struct ug_object *obj, const struct ug_segment *s
 		return image_read(obj, s->offset + off, buf, len);
 	memcpy(buf, code + off, len);
 	return true;
+}
+
+const uint8_t *ug_object_code(const struct ug_object *obj, ug_raddr_t addr, size_t len)
+{
+	const struct ug_segment *s = segment_of(obj, addr, len);
+	const uint8_t *code = s ? segment_code(obj, (size_t)(s - obj->segs)) : NULL;
+	uint64_t off;
+
+	if (!code)
+		return NULL;
+	off = addr - s->start;
+	return off <= s->filesz && len <= s->filesz - off ? code + off : NULL;
 }
 
 int ug_object_read_file(const struct ug_object *obj, ug_raddr_t addr, void *buf, size_t len,

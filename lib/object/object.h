@@ -68,6 +68,11 @@ struct ug_object *ug_objects_by_name(const struct ug_objects *objs, const char *
 
 /* Is the run-time range inside one executable PT_LOAD of the object? */
 bool ug_object_is_text(const struct ug_object *obj, ug_raddr_t addr, size_t len);
+/*
+ * The code there as it is in the file, kept until the object is closed. NULL: not all of it is code
+ * of one segment of the file, or it is too large to be kept (ug_object_read_file).
+ */
+const uint8_t *ug_object_code(const struct ug_object *obj, ug_raddr_t addr, size_t len);
 
 /* Copy code as it is in the *file* (relocations not applied); -UG_E_UNREADABLE if outside. */
 int ug_object_read_file(const struct ug_object *obj, ug_raddr_t addr, void *buf, size_t len,

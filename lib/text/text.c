@@ -51,37 +51,47 @@ static int read_code(struct ug_text *text, const struct ug_segment *seg, struct 
 		return no_memory(err);
 	c->start = seg->start;
 	c->end = seg->start + size;
-	c->bytes = malloc(size);
-	if (!c->bytes)
+	c->bytes = ug_object_code(text->obj, c->start, size);
+	if (c->bytes)
+		return 0;
+	c->copy = malloc(size);
+	if (!c->copy)
 		return no_memory(err);
-	return ug_object_read_file(text->obj, c->start, c->bytes, size, err);
+	c->bytes = c->copy;
+	return ug_object_read_file(text->obj, c->start, c->copy, size, err);
 }
 
-static bool is_rel32_branch(const uint8_t *p, size_t left, size_t *ret_len)
+/* How long is a call, jmp or jcc with a rel32 that begins like this? 0: it is none. */
+static size_t rel32_branch_len(const uint8_t *p)
 {
-	if (left >= 5 && (p[0] == 0xe8 || p[0] == 0xe9))
-		*ret_len = 5;
-	else if (left >= 6 && p[0] == 0x0f && (p[1] & 0xf0) == 0x80)
-		*ret_len = 6;
-	else
-		return false;
-	return true;
+	if (p[0] == 0xe8 || p[0] == 0xe9)
+		return 5;
+	return p[0] == 0x0f && (p[1] & 0xf0) == 0x80 ? 6 : 0;
 }
 
+static bool in_text(const struct ug_text *text, const struct ug_code *c, ug_raddr_t addr)
+{
+	size_t left;
+
+	return (addr >= c->start && addr < c->end) || ug_text_bytes(text, addr, &left);
+}
+
+/* All bytes of a program are looked at here, and each hundredth is one. */
 static int index_code(struct ug_text *text, const struct ug_code *c, struct ug_error *err)
 {
-	size_t size = c->end - c->start, len, left;
+	size_t size = c->end - c->start;
 
-	for (size_t i = 0; i < size; i++) {
+	for (size_t i = 0; i + 5 <= size; i++) {
+		size_t len = rel32_branch_len(c->bytes + i);
 		struct ug_branch *b;
 		ug_raddr_t target;
 		int32_t rel;
 
-		if (!is_rel32_branch(c->bytes + i, size - i, &len))
+		if (!len || i + len > size)
 			continue;
 		memcpy(&rel, c->bytes + i + len - 4, 4);
 		target = c->start + i + len + (uint64_t)(int64_t)rel;
-		if (!ug_text_bytes(text, target, &left))
+		if (!in_text(text, c, target))
 			continue;
 		b = ug_vec_add(&text->branches);
 		if (!b)
@@ -90,15 +100,6 @@ static int index_code(struct ug_text *text, const struct ug_code *c, struct ug_e
 		b->src = (uint32_t)(c->start + i - text->base);
 	}
 	return 0;
-}
-
-static int by_target(const void *a, const void *b)
-{
-	const struct ug_branch *x = a, *y = b;
-
-	if (x->target != y->target)
-		return x->target < y->target ? -1 : 1;
-	return (x->src > y->src) - (x->src < y->src);
 }
 
 static int by_start(const void *a, const void *b)
@@ -178,8 +179,8 @@ static int fill(struct ug_text *text, struct ug_error *err)
 		ret = index_code(text, &text->code.v[i], err);
 	if (ret < 0)
 		return ret;
-	if (text->branches.n > 0)
-		qsort(text->branches.v, text->branches.n, sizeof(*text->branches.v), by_target);
+	if (!ug_branches_sort(text->branches.v, text->branches.n))
+		return no_memory(err);
 	return list_owned(text, err);
 }
 
@@ -205,7 +206,7 @@ void ug_text_close(struct ug_text *text)
 	if (!text)
 		return;
 	ug_vec_for_each(&text->code, c)
-		free(c->bytes);
+		free(c->copy);
 	ug_vec_free(&text->code);
 	ug_vec_free(&text->branches);
 	ug_vec_free(&text->owned);

@@ -9,7 +9,8 @@
 
 struct ug_code {		/* one executable PT_LOAD, as in the file */
 	ug_raddr_t start, end;
-	uint8_t *bytes;
+	const uint8_t *bytes;	/* the object's, */
+	uint8_t *copy;		/* but for what is too large for it to keep */
 };
 
 /*
@@ -20,6 +21,9 @@ struct ug_code {		/* one executable PT_LOAD, as in the file */
 struct ug_branch {
 	uint32_t target, src;
 };
+
+/* By target, those with one target in the order they were in. False: no memory. */
+bool ug_branches_sort(struct ug_branch *v, size_t n) ug_must_check;
 
 struct ug_span {
 	ug_raddr_t start, end;

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "text/text.h"
+#include "text/text_priv.h"
 
 struct victim {
 	struct ug_object *obj;
@@ -611,9 +611,49 @@ static void real_objects(void **state)
 	whole_object("/usr/bin/redis-server", 97);
 }
 
+/* ---- the branch index ---- */
+
+static int by_target(const void *a, const void *b)
+{
+	const struct ug_branch *x = a, *y = b;
+
+	if (x->target != y->target)
+		return x->target < y->target ? -1 : 1;
+	return (x->src > y->src) - (x->src < y->src);
+}
+
+/* Numbered by src: those with one target must stay in their order. */
+static void sorted(uint32_t n, uint32_t mask)
+{
+	struct ug_branch *v = malloc((n + 1) * sizeof(*v)), *want = malloc((n + 1) * sizeof(*v));
+
+	assert_non_null(v);
+	assert_non_null(want);
+	for (uint32_t i = 0; i < n; i++)
+		v[i] = (struct ug_branch){ .target = (uint32_t)mrand48() & mask, .src = i };
+	memcpy(want, v, n * sizeof(*v));
+	qsort(want, n, sizeof(*want), by_target);
+	assert_true(ug_branches_sort(v, n));
+	assert_memory_equal(v, want, n * sizeof(*v));
+	free(want);
+	free(v);
+}
+
+static void branches_sorted(void **state)
+{
+	const uint32_t masks[] = { 0, 0xff, 0xfff0, 0x7ff800, 0xffc00000, UINT32_MAX };
+
+	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		for (uint32_t n = 0; n < 5; n++)
+			sorted(n, masks[i]);
+		sorted(5000, masks[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(branches_sorted),
 		cmocka_unit_test(forms),
 		cmocka_unit_test(entries_of_compilers),
 		cmocka_unit_test(no_function),
