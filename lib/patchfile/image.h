@@ -76,6 +76,7 @@ struct ug_pf_reloc {
 	uint32_t sym;
 	uint8_t use;			/* enum ug_pf_use */
 	bool jump_table;		/* an entry of one: the address of a label */
+	bool lea;			/* in a 64-bit lea of the address and nothing beside it */
 	bool implicit;			/* not in the file: a call the assembler has resolved */
 	int64_t func;			/* resolves to the entry of this replaced function; -1 */
 	uint64_t offset;

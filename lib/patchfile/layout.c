@@ -9,7 +9,8 @@
  *			header of .eh_frame, the last 8 bytes
  *	rx_size		data, bss	(the rw image)
  *
- * Stubs are laid out for whatever might be out of reach of a rel32; link decides.
+ * Stubs are laid out for whatever might be out of reach of a rel32, and slots for what a lea may
+ * not reach; link decides.
  */
 #include <errno.h>
 
@@ -38,7 +39,7 @@ static void count_reloc(struct ug_patch_image *image, const struct ug_pf_reloc *
 	struct ug_pf_symbol *sym = owner(image, rel);
 	bool outside = sym->ref >= 0 || rel->func >= 0;
 
-	if (class == UG_PF_GOT)
+	if (class == UG_PF_GOT || (class == UG_PF_PC && rel->lea && sym->ref >= 0))
 		take_slots(image, &sym->got, 1);
 	else if (class == UG_PF_GOTTPOFF)
 		take_slots(image, &sym->got_tpoff, 1);

@@ -258,6 +258,17 @@ static uint64_t addend_of(const struct link *l, const struct ug_pf_reloc *rel)
 	return (uint64_t)rel->addend;
 }
 
+/*
+ * A PIE takes for granted that it gets a copy of each variable of a library. One that only the
+ * patch refers to stays in the library, too far away for its lea: the slot has the address.
+ */
+static int load_from_slot(const struct link *l, const struct ug_pf_reloc *rel, uint32_t slot,
+			  uint64_t place)
+{
+	image_at(l, place - l->base)[-2] = 0x8b;
+	return store(l, rel, l->base + slot_addr(l, slot) - 4 - place, 0);
+}
+
 static int apply_address(struct link *l, const struct ug_pf_reloc *rel, enum ug_pf_class class,
 			 uint64_t place)
 {
@@ -274,6 +285,8 @@ static int apply_address(struct link *l, const struct ug_pf_reloc *rel, enum ug_
 	if (!fits(type, value + addend - place) && own->stub &&
 	    (class == UG_PF_PLT || rel->use == UG_PF_USE_BRANCH))
 		return store(l, rel, l->base + stub_addr(l, own->stub) + addend - place, value);
+	if (!fits(type, value + addend - place) && rel->lea && own->ref >= 0)
+		return load_from_slot(l, rel, own->got, place);
 	return store(l, rel, value + addend - place, value);
 }
 

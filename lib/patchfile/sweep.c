@@ -41,6 +41,17 @@ static enum ug_pf_use use_of(const struct ug_insn *insn, uint64_t offset)
 	return insn->z.mnemonic == ZYDIS_MNEMONIC_LEA ? UG_PF_USE_ADDRESS : UG_PF_USE_ACCESS;
 }
 
+/*
+ * `lea sym(%rip), %reg`, which could as well be `mov slot(%rip), %reg`: REX.W 8d against REX.W 8b, no
+ * flags in either. (The other way round linkers do it, x86-64 psABI, "Optimize GOTPCRELX".)
+ */
+static bool is_plain_lea(const struct ug_insn *insn, const struct ug_pf_reloc *rel)
+{
+	return insn->z.mnemonic == ZYDIS_MNEMONIC_LEA && insn->len == 7 && insn->z.raw.rex.W &&
+	       insn->z.raw.modrm.mod == 0 && insn->z.raw.modrm.rm == 5 &&
+	       rel->offset == insn->addr + 3 && rel->addend == -4;
+}
+
 /* Does the branch leave for the start of a new body? (A loop back to its own start is none.) */
 static const struct ug_pf_start *enters_body(const struct sweep *s, const struct ug_insn *insn)
 {
@@ -85,6 +96,7 @@ static int note_insn(struct sweep *s, const struct ug_insn *insn)
 		if (rel->offset < insn->addr)
 			continue;
 		rel->use = use_of(insn, rel->offset);
+		rel->lea = is_plain_lea(insn, rel);
 		covered = true;
 	}
 	if (covered || !has_target(insn))
