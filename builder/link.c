@@ -170,6 +170,30 @@ static struct ug_pack_unit *make_units(const struct linker *k)
 	return units;
 }
 
+/*
+ * A variable of a library that the executable has no copy of is more than 2 GiB away. Better said
+ * here than by the load.
+ */
+static int find_far_data(struct linker *k, const uint8_t *data, size_t size)
+{
+	struct ug_patch *patch = NULL;
+	int rc = ug_patch_parse(data, size, &patch, k->err);
+
+	for (size_t i = 0; i < k->x.externs.n && rc == 0; i++) {
+		const struct ug_extern *e = &k->x.externs.v[i];
+		const struct ug_target *own = file_of(k, k->in->placed[e->diff].target);
+		const char *where = ug_patch_near_ref(patch, i);
+
+		if (k->refs[i].object != UG_FILE_ANY_OBJECT || !where ||
+		    *k->in->targets->groups.v[own->group].label || !ug_needed_exports_data(own->path, e->name))
+			continue;
+		if (!ug_finding_add(k->findings, UG_REASON_FAR_DATA, "", 0, "%s, in %s", e->name, where))
+			rc = ug_err(k->err, -ENOMEM, "out of memory");
+	}
+	ug_patch_close(patch);
+	return rc;
+}
+
 static int write_patch(struct linker *k, const uint8_t *elf, size_t size, uint8_t **ret, size_t *ret_size)
 {
 	ug_autofree struct ug_pack_unit *units = make_units(k);
@@ -178,10 +202,12 @@ static int write_patch(struct linker *k, const uint8_t *elf, size_t size, uint8_
 			     .objects = k->objects, .nobjects = k->nobjects, .funcs = k->funcs,
 			     .nfuncs = k->x.replaced.n, .refs = k->refs, .nrefs = k->x.externs.n,
 			     .units = units, .nunits = k->in->nunits };
+	int rc;
 
 	if (!units)
 		return ug_err(k->err, -ENOMEM, "out of memory");
-	return ug_pack_write(&p, ret, ret_size, k->err);
+	rc = ug_pack_write(&p, ret, ret_size, k->err);
+	return rc < 0 ? rc : find_far_data(k, *ret, *ret_size);
 }
 
 static int run(struct linker *k, uint8_t **ret, size_t *ret_size)

@@ -35,7 +35,8 @@ static Elf_Data *section_of_type(Elf *elf, GElf_Word type, GElf_Shdr *sh)
 	return NULL;
 }
 
-static bool exports(const char *path, const char *name)
+/* STT_NOTYPE: of any type. */
+static bool exports(const char *path, const char *name, unsigned char type)
 {
 	bool found = false;
 	GElf_Shdr sh;
@@ -47,13 +48,14 @@ static bool exports(const char *path, const char *name)
 	for (int i = 0; data && !found && gelf_getsym(data, i, &sym); i++) {
 		const char *s = elf_strptr(elf, sh.sh_link, sym.st_name);
 
-		found = sym.st_shndx != SHN_UNDEF && s && !strcmp(s, name);
+		found = sym.st_shndx != SHN_UNDEF && s && !strcmp(s, name) &&
+			(type == STT_NOTYPE || GELF_ST_TYPE(sym.st_info) == type);
 	}
 	close_elf(elf, fd);
 	return found;
 }
 
-static bool library_exports(const char *soname, const char *name)
+static bool library_exports(const char *soname, const char *name, unsigned char type)
 {
 	static const char *const dirs[] = { "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64",
 					    "/usr/lib64", "/usr/local/lib", "/lib", "/usr/lib" };
@@ -63,12 +65,12 @@ static bool library_exports(const char *soname, const char *name)
 
 		snprintf(path, sizeof(path), "%s/%s", dirs[i], soname);
 		if (access(path, R_OK) == 0)
-			return exports(path, name);
+			return exports(path, name, type);
 	}
 	return false;
 }
 
-bool ug_needed_exports(const char *binary, const char *name)
+static bool needed_exports(const char *binary, const char *name, unsigned char type)
 {
 	bool found = false;
 	GElf_Shdr sh;
@@ -81,8 +83,18 @@ bool ug_needed_exports(const char *binary, const char *name)
 		const char *soname = dyn.d_tag == DT_NEEDED ? elf_strptr(elf, sh.sh_link, dyn.d_un.d_val) :
 				     NULL;
 
-		found = soname && library_exports(soname, name);
+		found = soname && library_exports(soname, name, type);
 	}
 	close_elf(elf, fd);
 	return found;
+}
+
+bool ug_needed_exports(const char *binary, const char *name)
+{
+	return needed_exports(binary, name, STT_NOTYPE);
+}
+
+bool ug_needed_exports_data(const char *binary, const char *name)
+{
+	return needed_exports(binary, name, STT_OBJECT);
 }

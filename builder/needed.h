@@ -7,5 +7,7 @@
 
 /* Does one of them export the name? New code may use it then: the process has the library. */
 bool ug_needed_exports(const char *binary, const char *name);
+/* The same, and is it a variable (STT_OBJECT)? */
+bool ug_needed_exports_data(const char *binary, const char *name);
 
 #endif

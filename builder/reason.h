@@ -64,6 +64,11 @@
 	X(NOT_THERE, true, "new code uses something the program does not have",                    \
 	  "It is in neither the target nor a library given as --target. If a library has it, name "\
 	  "that library.")                                                                         \
+	X(FAR_DATA, true, "new code uses a variable of a library that the program has no copy of", \
+	  "Code of an executable expects a library's variables near it: the linker gives the "     \
+	  "program a copy of each that it uses, and this one it does not use. With "               \
+	  "'#pragma weak NAME' in the diff the compiler takes its address from a table instead, "  \
+	  "where it compiles for a PIE; for other programs, let dlsym() say where it is.")         \
 	X(UNREAD, true, "no compile of the build has read a file of the diff",                     \
 	  "Then its change is not in what was compared, and \"no change\" would be a guess. If it "\
 	  "is documentation or a test, --ignore=FILE leaves it out; if it is read by a generator, "\

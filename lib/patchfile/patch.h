@@ -154,6 +154,12 @@ size_t ug_patch_other_ranges(const struct ug_patch *patch);
 void ug_patch_other_range(const struct ug_patch *patch, size_t n, uint64_t *ret_offset,
 			  uint64_t *ret_size);
 
+/*
+ * Does code of the patch use reference `ref` in a way that needs it within 2 GiB? The name of its
+ * section then, else NULL. A call does not, nor does code that takes the address from a GOT.
+ */
+const char *ug_patch_near_ref(const struct ug_patch *patch, size_t ref);
+
 /* After layout: where the linked .eh_frame lies, relative to base; a zero terminator is part
  * of its size. False when the patch has none. */
 bool ug_patch_eh_frame(const struct ug_patch *patch, uint64_t *ret_offset, uint64_t *ret_size);

@@ -124,3 +124,25 @@ bool ug_pf_escapes(struct ug_patch *patch)
 	}
 	return false;
 }
+
+static bool must_be_near(const struct ug_pf_reloc *rel)
+{
+	const struct ug_pf_reloc_type *type = ug_pf_reloc_type(rel->type);
+
+	if (type->class == UG_PF_PC)
+		return type->size == 4 && rel->use != UG_PF_USE_BRANCH && !rel->lea;
+	return type->class == UG_PF_ABS && type->size == 4;
+}
+
+const char *ug_patch_near_ref(const struct ug_patch *patch, size_t ref)
+{
+	const struct ug_patch_image *image = patch->image;
+
+	ug_vec_for_each(&image->relocs, rel) {
+		const struct ug_pf_section *s = &image->sections.v[rel->section];
+
+		if (image->symbols.v[rel->sym].ref == (int64_t)ref && ug_pf_is_code(s) && must_be_near(rel))
+			return s->name;
+	}
+	return NULL;
+}

@@ -118,6 +118,20 @@ int f(int *p) { return *p; }
 EOF
 }
 
+case_FAR_DATA()
+{
+	small <<'EOF'
+extern int optind;
+int f(int *p)
+{
+#ifdef AFTER
+	return *p + optind;
+#endif
+	return *p;
+}
+EOF
+}
+
 make_tree()
 {
 	rm -rf a b
