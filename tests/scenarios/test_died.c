@@ -268,7 +268,8 @@ static void expect_clean(void)
 	s.nlog = s.nhistory = 0;
 }
 
-static bool trial(int verb, unsigned int i, const unsigned long calls[2])
+/* How many calls it makes while it waits differs: one that ends earlier corrects the count. */
+static bool trial(int verb, unsigned int i, unsigned long calls[2])
 {
 	const char *then = later[i % NLATER];
 	bool worker_only = i / NLATER % 2, asleep = verb != LOAD, killed;
@@ -277,6 +278,8 @@ static bool trial(int verb, unsigned int i, const unsigned long calls[2])
 
 	begin(verb);
 	killed = kill_it(verb, worker_only, n, calls[worker_only], then);
+	if (!killed && n > 1)
+		calls[worker_only] = n - 1;
 	assert_consistent(asleep, verb == FORCE);
 	use_later(then);
 	assert_consistent(asleep, forced);
