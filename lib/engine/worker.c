@@ -183,7 +183,11 @@ static int listen_to(struct host *h)
 		if (poll(&pfd, 1, 50) <= 0)
 			continue;
 		n = recv(h->fd, &msg, sizeof(msg), 0);
-		if (n < 0 && errno == EINTR)
+		/*
+		 * The worker has ended with our "cancel" unread. The kernel says so once, and before it
+		 * hands over what the worker has sent (net/unix/af_unix.c, unix_release_sock()).
+		 */
+		if (n < 0 && (errno == EINTR || errno == ECONNRESET))
 			continue;
 		if (n != (ssize_t)sizeof(msg))
 			return -UG_E_WORKER;

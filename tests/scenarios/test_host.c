@@ -93,6 +93,24 @@ static void change(bool unload)
 		fail_msg("%s: %s", unload ? "unload" : "load", err.message);
 }
 
+/*
+ * Told to cancel when it is about to answer, the helper process ends with a message that it has not
+ * read, which the kernel tells the host before it hands over the answer.
+ */
+static void test_cancelled_at_the_end(void **state)
+{
+	const int cancel = 1;
+	const struct ug_opts opts = { .sz = sizeof(opts), .cancel = &cancel };
+
+	for (int i = 0; i < VISITS * 10; i++) {
+		struct ug_error err = { 0 };
+		int r = ug_unload(victim.pid, "no-such-patch", &opts, NULL, &err);
+
+		if (r != -UG_E_NO_PATCH)
+			fail_msg("visit %d: %d, %s", i, r, err.message);
+	}
+}
+
 static void test_waits_itself(void **state)
 {
 	const struct sigaction sa = { .sa_handler = note_chld, .sa_flags = SA_RESTART };
@@ -144,6 +162,7 @@ static int set_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cancelled_at_the_end),
 		cmocka_unit_test(test_waits_itself),
 	};
 
