@@ -174,24 +174,27 @@ static struct ug_pack_unit *make_units(const struct linker *k)
  * A variable of a library that the executable has no copy of is more than 2 GiB away. Better said
  * here than by the load.
  */
-static int find_far_data(struct linker *k, const uint8_t *data, size_t size)
+static bool is_far_data(const struct linker *k, size_t ref)
 {
-	struct ug_patch *patch = NULL;
-	int rc = ug_patch_parse(data, size, &patch, k->err);
+	const struct ug_extern *e = &k->x.externs.v[ref];
+	const struct ug_target *own = file_of(k, k->in->placed[e->diff].target);
+	bool in_executable = !*k->in->targets->groups.v[own->group].label;
 
-	for (size_t i = 0; i < k->x.externs.n && rc == 0; i++) {
-		const struct ug_extern *e = &k->x.externs.v[i];
-		const struct ug_target *own = file_of(k, k->in->placed[e->diff].target);
+	return in_executable && k->refs[ref].object == UG_FILE_ANY_OBJECT &&
+	       ug_needed_exports_data(own->path, e->name);
+}
+
+static int find_far_data(struct linker *k, const struct ug_patch *patch)
+{
+	for (size_t i = 0; i < k->x.externs.n; i++) {
 		const char *where = ug_patch_near_ref(patch, i);
 
-		if (k->refs[i].object != UG_FILE_ANY_OBJECT || !where ||
-		    *k->in->targets->groups.v[own->group].label || !ug_needed_exports_data(own->path, e->name))
-			continue;
-		if (!ug_finding_add(k->findings, UG_REASON_FAR_DATA, "", 0, "%s, in %s", e->name, where))
-			rc = ug_err(k->err, -ENOMEM, "out of memory");
+		if (where && is_far_data(k, i) &&
+		    !ug_finding_add(k->findings, UG_REASON_FAR_DATA, "", 0, "%s, in %s",
+				    k->x.externs.v[i].name, where))
+			return ug_err(k->err, -ENOMEM, "out of memory");
 	}
-	ug_patch_close(patch);
-	return rc;
+	return 0;
 }
 
 static int write_patch(struct linker *k, const uint8_t *elf, size_t size, uint8_t **ret, size_t *ret_size)
@@ -202,15 +205,13 @@ static int write_patch(struct linker *k, const uint8_t *elf, size_t size, uint8_
 			     .objects = k->objects, .nobjects = k->nobjects, .funcs = k->funcs,
 			     .nfuncs = k->x.replaced.n, .refs = k->refs, .nrefs = k->x.externs.n,
 			     .units = units, .nunits = k->in->nunits };
-	int rc;
 
 	if (!units)
 		return ug_err(k->err, -ENOMEM, "out of memory");
-	rc = ug_pack_write(&p, ret, ret_size, k->err);
-	return rc < 0 ? rc : find_far_data(k, *ret, *ret_size);
+	return ug_pack_write(&p, ret, ret_size, k->err);
 }
 
-static int run(struct linker *k, uint8_t **ret, size_t *ret_size)
+static int run(struct linker *k, uint8_t **ret, size_t *ret_size, struct ug_patch **ret_patch)
 {
 	ug_autofree uint8_t *elf = NULL;
 	size_t size = 0, n;
@@ -232,17 +233,21 @@ static int run(struct linker *k, uint8_t **ret, size_t *ret_size)
 	if (!k->funcs || !k->refs || !k->pins || !k->objects || !k->object_of)
 		return ug_err(k->err, -ENOMEM, "out of memory");
 	rc = resolve(k);
-	return rc < 0 ? rc : write_patch(k, elf, size, ret, ret_size);
+	if (rc == 0)
+		rc = write_patch(k, elf, size, ret, ret_size);
+	if (rc == 0)
+		rc = ug_patch_parse(*ret, *ret_size, ret_patch, k->err);
+	return rc < 0 ? rc : find_far_data(k, *ret_patch);
 }
 
 int ug_link(const struct ug_link_in *in, ug_finding_vec *findings, uint8_t **ret, size_t *ret_size,
-	    struct ug_error *err)
+	    struct ug_patch **ret_patch, struct ug_error *err)
 {
 	struct linker k = { .in = in, .findings = findings, .err = err };
 	int rc;
 
 	k.diffs = calloc(in->nplaced + 1, sizeof(*k.diffs));
-	rc = k.diffs ? run(&k, ret, ret_size) : ug_err(err, -ENOMEM, "out of memory");
+	rc = k.diffs ? run(&k, ret, ret_size, ret_patch) : ug_err(err, -ENOMEM, "out of memory");
 	ug_extract_free(&k.x);
 	free(k.diffs);
 	free(k.funcs);

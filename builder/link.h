@@ -32,8 +32,12 @@ struct ug_link_in {
 	size_t nunits;
 };
 
-/* *ret is malloc'ed. Findings (something is not there) are added to `findings`. */
+/*
+ * *ret is malloc'ed, *ret_patch (ug_patch_close) is the same file read back the way `load` reads it:
+ * what that would refuse is refused now. Findings (something is not there, or too far away) are added
+ * to `findings`.
+ */
 int ug_link(const struct ug_link_in *in, ug_finding_vec *findings, uint8_t **ret, size_t *ret_size,
-	    struct ug_error *err) ug_must_check;
+	    struct ug_patch **ret_patch, struct ug_error *err) ug_must_check;
 
 #endif

@@ -22,6 +22,7 @@ struct build {
 	UG_VEC(struct ug_diff *) views;	/* of placed comparisons: without what others replace */
 	uint8_t *file;
 	size_t size;
+	struct ug_patch *patch;		/* the file, read back */
 };
 
 static const char *label(const struct ug_object_pair *p)
@@ -437,7 +438,7 @@ static int make_patch(struct build *b)
 	if (ug_units_make(b->opts->pairs, b->diffs, b->opts->npairs, b->placed.v, b->placed.n, &units)) {
 		in.units = units.v;
 		in.nunits = units.n;
-		rc = ug_link(&in, &b->report->findings, &b->file, &b->size, b->err);
+		rc = ug_link(&in, &b->report->findings, &b->file, &b->size, &b->patch, b->err);
 	} else {
 		rc = ug_err(b->err, -ENOMEM, "out of memory");
 	}
@@ -445,20 +446,14 @@ static int make_patch(struct build *b)
 	return rc;
 }
 
-/* What `load` would refuse is refused now: the file is read back the way it reads it. */
-static int verify(struct build *b)
+static void report_patch(struct build *b)
 {
-	struct ug_patch *patch;
-	int rc = ug_patch_parse(b->file, b->size, &patch, b->err);
+	const struct ug_patch *patch = b->patch;
 
-	if (rc < 0)
-		return rc;
 	snprintf(b->report->name, sizeof(b->report->name), "%s", patch->name);
 	b->report->functions = patch->nfuncs;
 	b->report->references = patch->nrefs;
 	b->report->pins_memory = patch->flags & UG_PATCH_ESCAPES && !(patch->flags & UG_PATCH_UNLOADABLE);
-	ug_patch_close(patch);
-	return 0;
 }
 
 static int run(struct build *b)
@@ -482,9 +477,10 @@ static int run(struct build *b)
 		rc = make_patch(b);
 	if (rc == 0)
 		rc = refused(b);
-	if (rc == 0)
-		rc = verify(b);
-	return rc < 0 ? rc : ug_output_publish(b->opts->output, b->file, b->size, b->err);
+	if (rc < 0)
+		return rc;
+	report_patch(b);
+	return ug_output_publish(b->opts->output, b->file, b->size, b->err);
 }
 
 int ug_build_objects(const struct ug_build_objects_opts *opts, struct ug_patch_report *report,
@@ -510,6 +506,7 @@ int ug_build_objects_into(const struct ug_build_objects_opts *opts, struct ug_pa
 	free(b.diffs);
 	free(b.linked);
 	free(b.makers);
+	ug_patch_close(b.patch);
 	free(b.file);
 	ug_vec_for_each(&b.views, view) {
 		free((*view)->kept);

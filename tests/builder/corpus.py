@@ -176,6 +176,7 @@ def link(case, compiler, level, model, tmp, after):
 
 
 def make_patch(case, compiler, level, model, ugraft, tmp, target):
+    """(patch, why it was refused or "")"""
     objects = [os.path.join(tmp, x) for x in ("b.o", "a.o")]
     for after, path in enumerate(objects):
         compile_one(case, compiler, level, model, path, after, SECTIONS)
