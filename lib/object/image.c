@@ -325,13 +325,20 @@ static const uint8_t *segment_code(const struct ug_object *obj, size_t i)
 	return code;
 }
 
+/* Where [addr, addr + len) is in the file's part of its segment; false: not all of it is. */
+static bool in_file(const struct ug_segment *s, ug_raddr_t addr, size_t len, uint64_t *ret_off)
+{
+	*ret_off = addr - s->start;
+	return *ret_off <= s->filesz && len <= s->filesz - *ret_off;
+}
+
 static bool read_segment(const struct ug_object *obj, const struct ug_segment *s,
 			 ug_raddr_t addr, void *buf, size_t len)
 {
-	uint64_t off = addr - s->start;
 	const uint8_t *code;
+	uint64_t off;
 
-	if (off > s->filesz || len > s->filesz - off)
+	if (!in_file(s, addr, len, &off))
 		return false;
 	code = segment_code(obj, (size_t)(s - obj->segs));
 	if (!code)
@@ -343,13 +350,13 @@ static bool read_segment(const struct ug_object *obj, const struct ug_segment *s
 const uint8_t *ug_object_code(const struct ug_object *obj, ug_raddr_t addr, size_t len)
 {
 	const struct ug_segment *s = segment_of(obj, addr, len);
-	const uint8_t *code = s ? segment_code(obj, (size_t)(s - obj->segs)) : NULL;
+	const uint8_t *code;
 	uint64_t off;
 
-	if (!code)
+	if (!s || !in_file(s, addr, len, &off))
 		return NULL;
-	off = addr - s->start;
-	return off <= s->filesz && len <= s->filesz - off ? code + off : NULL;
+	code = segment_code(obj, (size_t)(s - obj->segs));
+	return code ? code + off : NULL;
 }
 
 int ug_object_read_file(const struct ug_object *obj, ug_raddr_t addr, void *buf, size_t len,

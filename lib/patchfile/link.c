@@ -258,6 +258,13 @@ static uint64_t addend_of(const struct link *l, const struct ug_pf_reloc *rel)
 	return (uint64_t)rel->addend;
 }
 
+static int apply_slot(const struct link *l, const struct ug_pf_reloc *rel, uint32_t slot, uint64_t place)
+{
+	uint64_t addr = l->base + slot_addr(l, slot);
+
+	return store(l, rel, addr + (uint64_t)rel->addend - place, addr);
+}
+
 /*
  * A PIE takes for granted that it gets a copy of each variable of a library. One that only the
  * patch refers to stays in the library, too far away for its lea: the slot has the address.
@@ -266,7 +273,7 @@ static int load_from_slot(const struct link *l, const struct ug_pf_reloc *rel, u
 			  uint64_t place)
 {
 	image_at(l, place - l->base)[-2] = 0x8b;
-	return store(l, rel, l->base + slot_addr(l, slot) - 4 - place, 0);
+	return apply_slot(l, rel, slot, place);
 }
 
 static int apply_address(struct link *l, const struct ug_pf_reloc *rel, enum ug_pf_class class,
@@ -322,13 +329,6 @@ static int apply_ld(struct link *l, const struct ug_pf_reloc *rel, uint64_t plac
 	put64(l, slot, a->module);
 	put64(l, slot + UG_PF_SLOT_SIZE, 0);
 	return store(l, rel, l->base + slot + (uint64_t)rel->addend - place, 0);
-}
-
-static int apply_slot(struct link *l, const struct ug_pf_reloc *rel, uint32_t slot, uint64_t place)
-{
-	uint64_t addr = l->base + slot_addr(l, slot);
-
-	return store(l, rel, addr + (uint64_t)rel->addend - place, addr);
 }
 
 static int apply(struct link *l, const struct ug_pf_reloc *rel)

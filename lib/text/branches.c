@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIGIT_BITS 11
+#define DIGIT_BITS 11		/* three digits: 33 bits */
 #define DIGITS (1U << DIGIT_BITS)
 
 static unsigned int digit(const struct ug_branch *b, unsigned int shift)
@@ -36,7 +36,7 @@ static void deal(const struct ug_branch *from, struct ug_branch *to, size_t n, u
 
 bool ug_branches_sort(struct ug_branch *v, size_t n)
 {
-	struct ug_branch *from = v, *to, *other;
+	struct ug_branch *other;
 
 	if (n < 2)
 		return true;
@@ -44,16 +44,10 @@ bool ug_branches_sort(struct ug_branch *v, size_t n)
 	if (!other)
 		return false;
 	ug_prefault(other, n * sizeof(*other));
-	to = other;
-	for (unsigned int shift = 0; shift < 32; shift += DIGIT_BITS) {
-		struct ug_branch *done = to;
-
-		deal(from, to, n, shift);
-		to = from;
-		from = done;
-	}
-	if (from != v)
-		memcpy(v, from, n * sizeof(*v));
+	deal(v, other, n, 0);
+	deal(other, v, n, DIGIT_BITS);
+	deal(v, other, n, 2 * DIGIT_BITS);
+	memcpy(v, other, n * sizeof(*v));
 	free(other);
 	return true;
 }
